@@ -1,0 +1,184 @@
+"""What can be set: a TOML file, then environment variables, then flags; the later wins."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from telemetry.broker import BrokerAccess
+
+CONFIG_VARIABLE = "PACKWATCH_CONFIG"
+DEFAULT_CONFIG = Path("packwatch.toml")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The message names it, its source and what would do."""
+
+
+class HostPort(BaseModel):
+    """An address as HOST:PORT."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    port: int = Field(ge=0, le=65535)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def parse_host_port(value: object) -> object:
+    """Turn "127.0.0.1:8470", "[::1]:8470" or ":8470" into a HostPort's fields. ValueError shows the form."""
+    if not isinstance(value, str):
+        return value
+    host, separator, port = value.rpartition(":")
+    if not separator or not port.isdigit():
+        raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:8470")
+    return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
+
+
+Address = Annotated[HostPort, BeforeValidator(parse_host_port)]
+
+
+class MqttSettings(BaseModel):
+    """An account at a broker that already runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: Address = HostPort(host="127.0.0.1", port=18830)
+    """The broker, as HOST:PORT."""
+    username: str | None = None
+    """The account's name; empty for a broker that asks for none."""
+    password: SecretStr | None = None
+    """The account's password."""
+    tls: bool = False
+    """Encrypt, and verify the broker against the system's certificate authorities."""
+
+    def access(self) -> BrokerAccess:
+        """The account in the form that the rooms take."""
+        return BrokerAccess(
+            host=self.address.host,
+            port=self.address.port,
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else None,
+            tls=self.tls,
+        )
+
+
+class GatewaySection(BaseModel):
+    """The gateway of one vehicle (`packwatch gateway`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gateway_id: str = ""
+    """The gateway's id; it becomes the Sparkplug edge node id."""
+    fleet_id: str = "fleet"
+    """The fleet it belongs to; it becomes the Sparkplug group id."""
+    units: list[str] | None = None
+    """The sensor units that are its own; left out, every unit on the vehicle's broker."""
+    local: MqttSettings = MqttSettings()
+    """The broker on the vehicle, where sensor units publish."""
+
+
+class StoreSection(BaseModel):
+    """The embedded time-series store."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    threads: int = Field(default=2, ge=1, le=64)
+    """DuckDB's worker threads."""
+    memory_limit_mb: int = Field(default=512, ge=64)
+    """The memory that DuckDB may take, in MB."""
+    retention_days: int | None = Field(default=None, ge=1)
+    """Samples older than this are deleted; left out, everything is kept."""
+
+
+class Settings(BaseSettings):
+    """Packwatch's settings. Environment variables begin with PACKWATCH_ and join levels by two underscores."""
+
+    model_config = SettingsConfigDict(env_prefix="PACKWATCH_", env_nested_delimiter="__", extra="forbid")
+
+    data_dir: Path = Path("packwatch-data")
+    """Where the embedded stores, the broker's state and the credentials lie."""
+    http: Address = HostPort(host="127.0.0.1", port=8470)
+    """Where the pages and the API are served."""
+    public_hosts: list[str] = []
+    """Host names under which browsers may reach the pages, besides loopback and the address above."""
+    mqtt: MqttSettings = MqttSettings()
+    """The MQTT broker: `up` starts its own at this address, the other commands connect to it."""
+    host_id: str = "packwatch"
+    """The Sparkplug host id under which ingest announces itself."""
+    groups: list[str] = []
+    """The fleets (Sparkplug groups) that this ingest or alerts worker takes; empty takes all."""
+    registry_url: SecretStr | None = None
+    """The registry's database, for example postgresql+psycopg://user:password@host/packwatch; left out, SQLite."""
+    history_url: str | None = None
+    """For `packwatch dashboard` alone: the address that `packwatch ingest` serves its store at."""
+    store: StoreSection = StoreSection()
+    """The embedded store."""
+    gateway: GatewaySection = GatewaySection()
+    """The gateway of one vehicle."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """One event a line: for people, for machines, or by whether a terminal watches."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file; no other source."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+
+    @classmethod
+    def load(cls, **flags: Any) -> Self:
+        """Read all sources; flags that are None were not given. Raises SettingsError in one readable line a setting."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = [
+                f"setting {'.'.join(str(part) for part in found['loc'])}: {found['msg']}" for found in error.errors()
+            ]
+            raise SettingsError("\n".join(lines)) from error
+        except ValueError as error:
+            raise SettingsError(f"{_config_file()}: {error}") from error
+
+    def registry_address(self) -> str:
+        """The registry's SQLAlchemy URL, password included: not for logs."""
+        if self.registry_url is not None:
+            return self.registry_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'registry.sqlite'}"
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise SettingsError(f"{CONFIG_VARIABLE} names {path}, which is not a file")
+        return path
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None

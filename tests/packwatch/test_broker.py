@@ -1,0 +1,141 @@
+"""The embedded broker against real MQTT clients: accounts, limits, restarts, and nothing left behind."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from packwatch.broker import BrokerError, EmbeddedBroker, require_free, subjects
+from packwatch.credentials import AccountRole, Credentials
+from packwatch.settings import HostPort
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def running_broker(folder: Path):
+    credentials = Credentials(folder / "credentials")
+    for role, name in ((AccountRole.INGEST, ""), (AccountRole.UNIT, "u1"), (AccountRole.GATEWAY, "g1")):
+        credentials.account(role, name, "fleet" if role is AccountRole.GATEWAY else "")
+    broker = EmbeddedBroker(
+        address=HostPort(host="127.0.0.1", port=free_port()), folder=folder / "broker", credentials=credentials
+    )
+    await broker.start()
+    supervisor = asyncio.create_task(broker.run())
+    try:
+        yield broker, credentials
+    finally:
+        await broker.stop()
+        await supervisor
+
+
+def client(broker, account, **options) -> aiomqtt.Client:
+    access = broker.access(account)
+    return aiomqtt.Client(
+        access.host, access.port, username=access.username, password=access.password,
+        protocol=aiomqtt.ProtocolVersion.V311, **options,
+    )  # fmt: skip
+
+
+async def until(condition, seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "subscribe", "expected"),
+    [
+        ("packwatch/units/+/frames", False, ("packwatch.units.*.frames",)),
+        ("spBv1.0/f/NDATA/g", False, ("spBv1//0.f.NDATA.g",)),
+        ("spBv1.0/#", True, ("spBv1//0", "spBv1//0.>")),
+        ("spBv1.0/#", False, ("spBv1//0.>",)),
+    ],
+    ids=["a plus is one token", "a dot is escaped", "a hash asks for its parent too", "nobody publishes to a parent"],
+)
+def test_mqtt_filters_become_nats_subjects(topic_filter, subscribe, expected):
+    assert subjects(topic_filter, subscribe=subscribe) == expected
+
+
+async def test_a_unit_reaches_its_gateway_and_a_forbidden_topic_reaches_nobody(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        gateway = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
+        unit = credentials.account(AccountRole.UNIT, "u1")
+        async with client(broker, gateway) as listening, client(broker, unit) as sending:
+            await listening.subscribe("packwatch/units/+/frames", qos=1)
+            await sending.publish("packwatch/units/u2/frames", b"forged", qos=1)
+            await sending.publish("packwatch/units/u1/frames", b"true", qos=1)
+            message = await asyncio.wait_for(anext(aiter(listening.messages)), 5)
+            assert (message.topic.value, message.payload) == ("packwatch/units/u1/frames", b"true")
+            await until(lambda: broker.counters.denied == 1)
+
+
+async def test_a_50_mb_message_is_refused_counted_and_harms_nobody_else(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        async with client(broker, credentials.account(AccountRole.INGEST)) as listening:
+            await listening.subscribe("spBv1.0/#")
+            gateway = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
+            with pytest.raises(aiomqtt.MqttError):
+                async with client(broker, gateway) as sending:
+                    await sending.publish("spBv1.0/fleet/NDATA/g1", bytes(50_000_000), qos=1, timeout=5)
+            await until(lambda: broker.counters.oversize == 1)
+            async with client(broker, gateway) as sending:
+                await sending.publish("spBv1.0/fleet/NDATA/g1", b"fine")
+            message = await asyncio.wait_for(anext(aiter(listening.messages)), 5)
+            assert message.payload == b"fine"
+
+
+async def test_an_account_made_while_it_runs_works_after_a_reload(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        async with client(broker, credentials.account(AccountRole.INGEST)) as undisturbed:
+            late = credentials.account(AccountRole.UNIT, "late")
+            with pytest.raises(aiomqtt.MqttError):
+                async with client(broker, late):
+                    pass
+            await broker.reload()
+            async with client(broker, late) as sending:
+                await sending.publish("packwatch/units/late/frames", b"x", qos=1)
+            await undisturbed.publish("spBv1.0/STATE/packwatch", b"{}", qos=1)
+
+
+async def test_a_killed_broker_is_started_again(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        os.kill(broker._child.pid, signal.SIGKILL)
+        await until(lambda: broker.counters.restarts == 1 and broker.healthy)
+        await until(broker._ready.is_set)
+        async with client(broker, credentials.account(AccountRole.INGEST)) as again:
+            await again.publish("spBv1.0/STATE/packwatch", b"{}", qos=1)
+
+
+async def test_stopping_leaves_no_process(tmp_path):
+    async with running_broker(tmp_path) as (broker, _):
+        pid = broker._child.pid
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_taken_port_is_one_clear_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(BrokerError, match=rf"MQTT cannot listen on 127.0.0.1:{port}.*--mqtt HOST:PORT"):
+            require_free(HostPort(host="127.0.0.1", port=port), "MQTT", "--mqtt")
+
+
+def test_credentials_are_private_and_kept(tmp_path):
+    first = Credentials(tmp_path / "credentials")
+    account = first.account(AccountRole.GATEWAY, "g1", "fleet")
+    again = Credentials(tmp_path / "credentials")
+    assert again.account(AccountRole.GATEWAY, "g1", "fleet") == account
+    assert again.service_token == first.service_token
+    assert account.password not in repr(account)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "credentials").iterdir()} == {0o600}
