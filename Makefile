@@ -1,0 +1,45 @@
+# The two commands of a new user are `make run` and `make test`; the others are their parts.
+.PHONY: help run install install-dev check test format lock screenshots bench clean
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: install ## Start Packwatch with a simulated convoy and print its address
+	@$(BIN)/packwatch up --demo
+
+install: ## Set up .venv and build the pages, without starting
+	@scripts/install
+
+install-dev:
+	@scripts/install --dev
+
+check: install-dev ## Lint, types, the floors of the house, and the front end's checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@cd dashboards/web && ../../scripts/with-node npm run --silent check && ../../scripts/with-node npm test --silent
+
+test: install-dev ## Run every test against real brokers, databases and a real browser
+	@scripts/test-servers
+	@$(BIN)/pytest
+
+format: install-dev ## Let ruff format and mend what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Pin the dependencies of pyproject.toml again
+	@scripts/lock
+
+screenshots: install-dev ## Take the pictures of the pages in docs/images
+	@scripts/test-servers
+	@$(BIN)/python scripts/screenshots.py
+
+bench: install-dev ## Measure the main job and the alert core; results go to bench/*.json
+	@$(BIN)/python bench/main_job.py
+	@$(BIN)/python bench/alert_core.py
+
+clean: ## Remove what was installed and built; the data directory stays
+	rm -rf .venv dashboards/web/node_modules dashboards/static *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
