@@ -1,0 +1,138 @@
+"""Column types that carry their rule, so that SQLite and PostgreSQL keep, and refuse, the same values."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Enum, Integer, LargeBinary, String
+from sqlalchemy.types import TypeDecorator
+
+from registry.errors import RefusedError
+from telemetry.identifiers import IdentifierError, parse_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Dialect
+
+_T = TypeVar("_T")
+
+PAYLOAD_KEPT_BYTES = 64 * 1024
+"""**Assumed**: how much of a refused payload is kept. Enough for any frame; a 1 MB one is still recognisable."""
+REASONS_KEPT = 50
+"""**Assumed**: reasons kept for an alert; more than a person reads at once."""
+REASON_LENGTH = 500
+_INTEGER_LIMITS = {Integer: 2**31, BigInteger: 2**63}
+
+
+class Identifier(String):
+    """An id of the wire's alphabet (telemetry.identifiers); `kind` names it in refusals."""
+
+    def __init__(self, kind: str, length: int = 64) -> None:
+        super().__init__(length)
+        self.kind = kind
+
+
+class Clipped(String):
+    """Text from the wire or from a machine: cut to fit and cleaned, since an alarm or a finding is never refused."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware on both sides, UTC inside. SQLite keeps no zone, so there the text is UTC by contract."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuses a time without a zone, in queries as in records."""
+        if value is None:
+            return None
+        instant = as_utc(value)
+        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC, whatever zone the database session has."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def as_utc(value: datetime) -> datetime:
+    """The same instant in UTC. Raises RefusedError for a time without a zone."""
+    if value.tzinfo is None:
+        raise RefusedError(f"the time {value.isoformat()} has no time zone")
+    return value.astimezone(UTC)
+
+
+def clipped(text: str, length: int) -> str:
+    """`text` as both databases can keep it: no NUL, no lone surrogates, at most `length` characters."""
+    clean = text[:length].encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return clean if len(text) <= length else clean[:-1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def admitted(value: Any, column: Column[Any], where: str) -> Any:
+    """`value` as `column` keeps it. Raises RefusedError, which says what is wrong with `where`."""
+    if value is None:
+        if column.nullable or column.primary_key:
+            return None
+        raise RefusedError(f"{where} is missing")
+    match column.type:
+        case Identifier(kind=kind):
+            try:
+                return parse_identifier(_of(str, value, where), kind)
+            except IdentifierError as error:
+                raise RefusedError(f"{where}: {error}") from None
+        case Enum(enum_class=kinds):
+            return _kind(kinds, value, where)
+        case Clipped(length=int(length)):
+            return clipped(_of(str, value, where), length)
+        case String(length=int(length)):
+            return _text(_of(str, value, where), length, where)
+        case UtcDateTime():
+            return as_utc(_of(datetime, value, where))
+        case Boolean():
+            return _of(bool, value, where)
+        case Integer() as kind:
+            return _integer(value, _INTEGER_LIMITS[BigInteger if isinstance(kind, BigInteger) else Integer], where)
+        case Double():
+            return _measure(value, where)
+        case JSON():
+            return [clipped(_of(str, reason, where), REASON_LENGTH) for reason in value[:REASONS_KEPT]]
+        case LargeBinary():
+            return bytes(value[:PAYLOAD_KEPT_BYTES])
+    raise TypeError(f"{where}: no rule for columns of {column.type!r}")
+
+
+def _of(kind: type[_T], value: object, where: str) -> _T:
+    if not isinstance(value, kind):
+        raise RefusedError(f"{where} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _kind(kinds: Any, value: object, where: str) -> object:
+    try:
+        return kinds(value)
+    except ValueError:
+        known = ", ".join(kind.value for kind in kinds)
+        raise RefusedError(f"{where} is {value!r}, not one of {known}") from None
+
+
+def _text(value: str, length: int, where: str) -> str:
+    if len(value) > length:
+        raise RefusedError(f"{where} has {len(value)} characters; at most {length} are kept")
+    if clipped(value, length) != value:
+        raise RefusedError(f"{where} holds characters that are no text")
+    return value
+
+
+def _integer(value: object, limit: int, where: str) -> int:
+    number = _of(int, value, where)
+    if isinstance(value, bool) or not -limit <= number < limit:
+        raise RefusedError(f"{where} is {value!r}, not a whole number that fits")
+    return number
+
+
+def _measure(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RefusedError(f"{where} is {value!r}, not a finite number")
+    return float(value)

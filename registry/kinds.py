@@ -1,0 +1,77 @@
+"""The kinds that records are of. Their values are what the database, the API and the exports say."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Chemistry(StrEnum):
+    """The cathode (or, for LFP and LMO, the family) of a pack's cells."""
+
+    NMC = "nmc"
+    NCA = "nca"
+    LFP = "lfp"
+    LMO = "lmo"
+    UNKNOWN = "unknown"
+
+
+class PackClass(StrEnum):
+    """Why a pack travels, and which rules bind it: 49 CFR 173.185(f) for the last one."""
+
+    MID_LIFE = "mid_life"
+    END_OF_LIFE = "end_of_life"
+    DAMAGED = "damaged_defective_recalled"
+
+
+class Level(StrEnum):
+    """How bad it is, mildest first."""
+
+    NORMAL = "normal"
+    WATCH = "watch"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    RUNAWAY = "runaway"
+
+    @property
+    def rank(self) -> int:
+        """0 for normal, growing with severity; compare ranks, never the words."""
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    THERMAL = "thermal"
+    """A pack is hot, or heats itself."""
+    UNREGISTERED = "unregistered"
+    """Heat at a unit that the registry does not know, or that watches no pack."""
+    SILENCE = "silence"
+    """A unit that should report does not."""
+
+
+class AlertState(StrEnum):
+    """Where an alert is in its life. Which steps are legal is the alert engine's table."""
+
+    RAISED = "raised"
+    ACKNOWLEDGED = "acknowledged"
+    CLEARED = "cleared"
+    CLOSED = "closed"
+
+
+class ChannelKind(StrEnum):
+    """What one measured column looks at."""
+
+    CELL = "cell"
+    MODULE = "module"
+    PACK = "pack"
+    PROBE = "probe"
+
+
+class Quantity(StrEnum):
+    """Which of a unit's two tables of columns a channel is in."""
+
+    TEMPERATURE = "temperature"
+    VOLTAGE = "voltage"
