@@ -158,10 +158,14 @@ def matrix(fields: dict[str, object], key: str, tag: int, max_rows: int, max_col
         raise WireError("array_type", f"a dimension of {key} is not an integer")
     rows, columns = shape
     if not (1 <= rows <= max_rows and 1 <= columns <= max_columns):
-        raise WireError("array_limit", f"the field {key} is {rows} x {columns}, outside 1..{max_rows} x 1..{max_columns}")
+        raise WireError(
+            "array_limit", f"the field {key} is {rows} x {columns}, outside 1..{max_rows} x 1..{max_columns}"
+        )
     elements = _elements(key, typed, tag)
     if elements.size != math.prod(shape):
-        raise WireError("array_length", f"the field {key} declares {rows} x {columns} but holds {elements.size} elements")
+        raise WireError(
+            "array_length", f"the field {key} declares {rows} x {columns} but holds {elements.size} elements"
+        )
     return elements.reshape(rows, columns)
 
 

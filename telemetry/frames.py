@@ -152,9 +152,7 @@ class Frame:
         values = np.asarray(getattr(self, column.field))
         dtype = np.dtype(np.int16 if column.signed else np.uint16)
         if values.dtype != dtype or values.shape != shape:
-            raise WireError(
-                "frame_shape", f"{column.field} is {values.dtype} {values.shape}, not {dtype} {shape}"
-            )
+            raise WireError("frame_shape", f"{column.field} is {values.dtype} {values.shape}, not {dtype} {shape}")
         if values.flags.writeable:
             values = values.view()
             values.flags.writeable = False
