@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     """The registry's database, for example postgresql+psycopg://user:password@host/packwatch; left out, SQLite."""
     history_url: str | None = None
     """For `packwatch dashboard` alone: the address that `packwatch ingest` serves its store at."""
+    history_token: SecretStr | None = None
+    """What `packwatch ingest` asks for at that address; left out, the service token of the data directory."""
     store: StoreSection = StoreSection()
     """The embedded store."""
     gateway: GatewaySection = GatewaySection()
