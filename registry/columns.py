@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Enum, Integer, LargeBinary, String
@@ -13,7 +14,8 @@ from registry.errors import RefusedError
 from telemetry.identifiers import IdentifierError, parse_identifier
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Dialect
+    from sqlalchemy import Dialect
+    from sqlalchemy.sql.elements import NamedColumn
 
 _T = TypeVar("_T")
 
@@ -22,7 +24,6 @@ PAYLOAD_KEPT_BYTES = 64 * 1024
 REASONS_KEPT = 50
 """**Assumed**: reasons kept for an alert; more than a person reads at once."""
 REASON_LENGTH = 500
-_INTEGER_LIMITS = {Integer: 2**31, BigInteger: 2**63}
 
 
 class Identifier(String):
@@ -70,69 +71,90 @@ def clipped(text: str, length: int) -> str:
     return clean if len(text) <= length else clean[:-1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def admitted(value: Any, column: Column[Any], where: str) -> Any:
+def admitted(value: Any, column: NamedColumn[Any], where: str) -> Any:
     """`value` as `column` keeps it. Raises RefusedError, which says what is wrong with `where`."""
     if value is None:
         if column.nullable or column.primary_key:
             return None
         raise RefusedError(f"{where} is missing")
-    match column.type:
-        case Identifier(kind=kind):
-            try:
-                return parse_identifier(_of(str, value, where), kind)
-            except IdentifierError as error:
-                raise RefusedError(f"{where}: {error}") from None
-        case Enum(enum_class=kinds):
-            return _kind(kinds, value, where)
-        case Clipped(length=int(length)):
-            return clipped(_of(str, value, where), length)
-        case String(length=int(length)):
-            return _text(_of(str, value, where), length, where)
-        case UtcDateTime():
-            return as_utc(_of(datetime, value, where))
-        case Boolean():
-            return _of(bool, value, where)
-        case Integer() as kind:
-            return _integer(value, _INTEGER_LIMITS[BigInteger if isinstance(kind, BigInteger) else Integer], where)
-        case Double():
-            return _measure(value, where)
-        case JSON():
-            return [clipped(_of(str, reason, where), REASON_LENGTH) for reason in value[:REASONS_KEPT]]
-        case LargeBinary():
-            return bytes(value[:PAYLOAD_KEPT_BYTES])
-    raise TypeError(f"{where}: no rule for columns of {column.type!r}")
+    return _admitted_by(column.type, value, where)
+
+
+@singledispatch
+def _admitted_by(kind: Any, _value: Any, where: str) -> Any:
+    """The rule of a column's type, found by the type: a subclass has its own rule, or its parent's."""
+    raise TypeError(f"{where}: no rule for columns of {kind!r}")
+
+
+@_admitted_by.register
+def _(kind: Identifier, value: Any, where: str) -> str:
+    try:
+        return parse_identifier(_of(str, value, where), kind.kind)
+    except IdentifierError as error:
+        raise RefusedError(f"{where}: {error}") from None
+
+
+@_admitted_by.register
+def _(kind: Enum, value: Any, where: str) -> Any:
+    kinds: Any = kind.enum_class
+    try:
+        return kinds(value)
+    except ValueError:
+        known = ", ".join(each.value for each in kinds)
+        raise RefusedError(f"{where} is {value!r}, not one of {known}") from None
+
+
+@_admitted_by.register
+def _(kind: Clipped, value: Any, where: str) -> str:
+    return clipped(_of(str, value, where), kind.length or 0)
+
+
+@_admitted_by.register
+def _(kind: String, value: Any, where: str) -> str:
+    text, length = _of(str, value, where), kind.length or 0
+    if len(text) > length:
+        raise RefusedError(f"{where} has {len(text)} characters; at most {length} are kept")
+    if clipped(text, length) != text:
+        raise RefusedError(f"{where} holds characters that are no text")
+    return text
+
+
+@_admitted_by.register
+def _(_kind: UtcDateTime, value: Any, where: str) -> datetime:
+    return as_utc(_of(datetime, value, where))
+
+
+@_admitted_by.register
+def _(_kind: Boolean, value: Any, where: str) -> bool:
+    return _of(bool, value, where)
+
+
+@_admitted_by.register
+def _(kind: Integer, value: Any, where: str) -> int:
+    limit = 2**63 if isinstance(kind, BigInteger) else 2**31
+    if isinstance(value, bool) or not -limit <= _of(int, value, where) < limit:
+        raise RefusedError(f"{where} is {value!r}, not a whole number that fits")
+    return int(value)
+
+
+@_admitted_by.register(Double)
+def _(_kind: Any, value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RefusedError(f"{where} is {value!r}, not a finite number")
+    return float(value)
+
+
+@_admitted_by.register
+def _(_kind: JSON, value: Any, where: str) -> list[str]:
+    return [clipped(_of(str, reason, where), REASON_LENGTH) for reason in value[:REASONS_KEPT]]
+
+
+@_admitted_by.register
+def _(_kind: LargeBinary, value: Any, _where: str) -> bytes:
+    return bytes(value[:PAYLOAD_KEPT_BYTES])
 
 
 def _of(kind: type[_T], value: object, where: str) -> _T:
     if not isinstance(value, kind):
         raise RefusedError(f"{where} is {type(value).__name__}, not {kind.__name__}")
     return value
-
-
-def _kind(kinds: Any, value: object, where: str) -> object:
-    try:
-        return kinds(value)
-    except ValueError:
-        known = ", ".join(kind.value for kind in kinds)
-        raise RefusedError(f"{where} is {value!r}, not one of {known}") from None
-
-
-def _text(value: str, length: int, where: str) -> str:
-    if len(value) > length:
-        raise RefusedError(f"{where} has {len(value)} characters; at most {length} are kept")
-    if clipped(value, length) != value:
-        raise RefusedError(f"{where} holds characters that are no text")
-    return value
-
-
-def _integer(value: object, limit: int, where: str) -> int:
-    number = _of(int, value, where)
-    if isinstance(value, bool) or not -limit <= number < limit:
-        raise RefusedError(f"{where} is {value!r}, not a whole number that fits")
-    return number
-
-
-def _measure(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RefusedError(f"{where} is {value!r}, not a finite number")
-    return float(value)

@@ -76,7 +76,7 @@ def _check_when_set(record: type[Base], key: str, attribute: QueryableAttribute[
         return admitted(value, column, where)
 
 
-class Organisation(Base):
+class Organisation(Base, kw_only=True):
     """A carrier, shipper or recycler. Who may see what will hang on it."""
 
     __tablename__ = "organisations"
@@ -84,7 +84,7 @@ class Organisation(Base):
     name: Mapped[Name]
 
 
-class Fleet(Base):
+class Fleet(Base, kw_only=True):
     """Vehicles under one dispatch; a Sparkplug group."""
 
     __tablename__ = "fleets"
@@ -92,7 +92,7 @@ class Fleet(Base):
     organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisations.organisation_id"), default=None)
 
 
-class Vehicle(Base):
+class Vehicle(Base, kw_only=True):
     """A truck or trailer."""
 
     __tablename__ = "vehicles"
@@ -102,7 +102,7 @@ class Vehicle(Base):
     driver_name: Mapped[Name | None] = mapped_column(default=None)
 
 
-class Gateway(Base):
+class Gateway(Base, kw_only=True):
     """The box on a vehicle; a Sparkplug edge node."""
 
     __tablename__ = "gateways"
@@ -111,7 +111,7 @@ class Gateway(Base):
     vehicle_id: Mapped[str | None] = mapped_column(ForeignKey("vehicles.vehicle_id"), index=True, default=None)
 
 
-class Pack(Base):
+class Pack(Base, kw_only=True):
     """A battery pack and its class, with the evidence for the class: 49 CFR 173.185(f) asks for it when damaged."""
 
     __tablename__ = "packs"
@@ -130,7 +130,7 @@ class Pack(Base):
     description: Mapped[Line] = mapped_column(default="")
 
 
-class SensorUnit(Base):
+class SensorUnit(Base, kw_only=True):
     """A sensor unit on a container. `simulated`: its samples are not measured, and may not pass for it."""
 
     __tablename__ = "sensor_units"
@@ -141,7 +141,7 @@ class SensorUnit(Base):
     simulated: Mapped[bool] = mapped_column(default=False)
 
 
-class Channel(Base):
+class Channel(Base, kw_only=True):
     """What one column of a unit's table looks at. `column` counts from 1, as probes are named."""
 
     __tablename__ = "channels"
@@ -152,7 +152,7 @@ class Channel(Base):
     label: Mapped[Name]
 
 
-class Binding(Base):
+class Binding(Base, kw_only=True):
     """A unit watches a pack from an instant to another; open while `bound_to` is None. Made by Registry.bind."""
 
     __tablename__ = "bindings"
@@ -174,7 +174,7 @@ class Binding(Base):
     bound_to: Mapped[datetime | None] = mapped_column(default=None)
 
 
-class Shipment(Base):
+class Shipment(Base, kw_only=True):
     """Packs that travel together. A real one departs only with an emergency number (49 CFR 172.604)."""
 
     __tablename__ = "shipments"
@@ -188,7 +188,7 @@ class Shipment(Base):
     closed_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
-class ShipmentPack(Base):
+class ShipmentPack(Base, kw_only=True):
     """A pack in a shipment."""
 
     __tablename__ = "shipment_packs"
@@ -196,7 +196,7 @@ class ShipmentPack(Base):
     pack_id: Mapped[str] = mapped_column(ForeignKey("packs.pack_id"), primary_key=True, index=True)
 
 
-class Alert(Base):
+class Alert(Base, kw_only=True):
     """One pack (or unit), one cause, one life. `version` grows by one with each change: optimistic locking.
 
     The subject's ids refer to nothing: an alert about what the registry does not know must be kept too.
@@ -230,7 +230,7 @@ class Alert(Base):
     version: Mapped[int] = mapped_column(default=1)
 
 
-class AlertEvent(Base):
+class AlertEvent(Base, kw_only=True):
     """One step in an alert's life. Only ever added, with the change that it tells of, in one transaction."""
 
     __tablename__ = "alert_events"
@@ -249,7 +249,7 @@ class AlertEvent(Base):
     reasons: Mapped[list[str]] = mapped_column(default_factory=list)
 
 
-class QuarantineEntry(Base):
+class QuarantineEntry(Base, kw_only=True):
     """Something the wire brought that could not be taken as it was, or at all. Its texts are cut, never refused."""
 
     __tablename__ = "quarantine"
@@ -267,7 +267,7 @@ class QuarantineEntry(Base):
     unit_id: Mapped[Claimed | None] = mapped_column(default=None)
 
 
-class QuarantineCount(Base):
+class QuarantineCount(Base, kw_only=True):
     """How many entries a reason ever had, those included whose payload is gone."""
 
     __tablename__ = "quarantine_counts"
@@ -275,7 +275,7 @@ class QuarantineCount(Base):
     entries: Mapped[int] = mapped_column(BigInteger)
 
 
-class Account(Base):
+class Account(Base, kw_only=True):
     """A person who may sign in once a password is set. A session of an older `session_epoch` is over."""
 
     __tablename__ = "accounts"
@@ -290,7 +290,7 @@ class Account(Base):
     session_epoch: Mapped[int] = mapped_column(default=0)
 
 
-class ClaimLink(Base):
+class ClaimLink(Base, kw_only=True):
     """A one-time link by which an account gets its password. Only the token's hash is kept."""
 
     __tablename__ = "claim_links"
@@ -300,7 +300,7 @@ class ClaimLink(Base):
     used_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
-class Revision(Base):
+class Revision(Base, kw_only=True):
     """One row, whose number grows with every change of what `assignments` tells. Writers of such take its lock."""
 
     __tablename__ = "revision"

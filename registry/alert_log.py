@@ -1,0 +1,118 @@
+"""Alerts as records: kept with each step of their lives, changed by one caller at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, select, update
+
+from registry.database import Database
+from registry.errors import ConflictError, NotFoundError
+from registry.kinds import AlertState
+from registry.records import Alert, AlertEvent
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+_CHANGING = (
+    "level",
+    "peak_level",
+    "state",
+    "reasons",
+    "cleared_at",
+    "acknowledged_by",
+    "acknowledged_at",
+    "acknowledgement_comment",
+    "closed_by",
+    "closed_at",
+    "close_reason",
+)
+"""What a change may alter. Whom an alert is about, and when it began, never changes."""
+
+
+class AlertLog(Database):
+    """The alerts and their history."""
+
+    def raise_alert(self, alert: Alert, event: AlertEvent) -> None:
+        """Keep a new alert and its first event. Raises ConflictError when its id is taken."""
+
+        def work(session: Session) -> None:
+            if session.get(Alert, alert.alert_id) is not None:
+                raise ConflictError(f"there is an alert {alert.alert_id} already")
+            session.add(_copy(alert))
+            session.flush()
+            session.add(_event(alert.alert_id, event))
+
+        self._write(work)
+
+    def change_alert(self, alert: Alert, event: AlertEvent, expected_version: int) -> Alert:
+        """Keep an alert's new values with the event that changed them; returns the alert as kept, one version on.
+
+        Of two callers who read the same version one wins; the other gets ConflictError, and nothing is changed.
+        `alert.version` does not matter, `expected_version` does. Raises NotFoundError.
+        """
+
+        def work(session: Session) -> Alert:
+            changed = session.execute(
+                update(Alert)
+                .where(Alert.alert_id == alert.alert_id, Alert.version == expected_version)
+                .values({name: getattr(alert, name) for name in _CHANGING} | {"version": expected_version + 1})
+                .execution_options(synchronize_session=False)
+                .returning(Alert.alert_id)
+            ).one_or_none()
+            kept = _known(session, alert.alert_id)
+            if changed is None:
+                raise ConflictError(
+                    f"alert {alert.alert_id} is at version {kept.version}, not {expected_version}: somebody changed it "
+                    "meanwhile"
+                )
+            session.add(_event(alert.alert_id, event))
+            return kept
+
+        return self._write(work)
+
+    def alert(self, alert_id: str) -> Alert:
+        """One alert. Raises NotFoundError."""
+        return self._read(lambda session: _known(session, alert_id))
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """All alerts that are not closed, oldest first."""
+        query = select(Alert).where(Alert.state != AlertState.CLOSED).order_by(Alert.raised_at, Alert.alert_id)
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def alerts(self, pack_id: str | None = None, limit: int = 100, offset: int = 0) -> tuple[Alert, ...]:
+        """Alerts, of one pack or of all, newest first."""
+        query = select(Alert).order_by(Alert.raised_at.desc(), Alert.alert_id).limit(limit).offset(offset)
+        if pack_id is not None:
+            query = query.where(Alert.pack_id == pack_id)
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def alert_events(self, alert_id: str) -> tuple[AlertEvent, ...]:
+        """An alert's history, oldest first. Raises NotFoundError."""
+
+        def work(session: Session) -> tuple[AlertEvent, ...]:
+            _known(session, alert_id)
+            query = select(AlertEvent).where(AlertEvent.alert_id == alert_id).order_by(AlertEvent.id)
+            return tuple(session.scalars(query))
+
+        return self._read(work)
+
+
+def _known(session: Session, alert_id: str) -> Alert:
+    alert = session.get(Alert, alert_id)
+    if alert is None:
+        raise NotFoundError(f"the registry knows no alert {alert_id!r}")
+    return alert
+
+
+def _copy(alert: Alert) -> Alert:
+    return Alert(**{attribute.key: getattr(alert, attribute.key) for attribute in inspect(Alert).column_attrs})
+
+
+def _event(alert_id: str, event: AlertEvent) -> AlertEvent:
+    if event.alert_id != alert_id:
+        raise ValueError(f"the event is of alert {event.alert_id}, not of {alert_id}")
+    columns = inspect(AlertEvent).column_attrs
+    return AlertEvent(
+        **{attribute.key: getattr(event, attribute.key) for attribute in columns if attribute.key != "id"}
+    )

@@ -1,0 +1,171 @@
+"""One database under the registry: how it is opened, read and written, on SQLite and on PostgreSQL.
+
+Writes on SQLite begin IMMEDIATE: a writer waits its turn at the start (busy_timeout), instead of failing half-way
+when another process wrote since it first read. On PostgreSQL, writers of one thing take a row's lock instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from sqlalchemy import URL, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from registry.errors import ConflictError, NotFoundError, RefusedError, UnavailableError, UnusableError
+from registry.migrations.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+BUSY_TIMEOUT_S = 5.0
+"""**Assumed**: longer than any write of ours holds SQLite's lock, shorter than a person waits."""
+ATTEMPTS = 3
+"""**Assumed**: tries of one write that the database rolled back for want of a lock."""
+CONNECT_TIMEOUT_S = 10
+"""**Assumed**: how long PostgreSQL may take to answer a new connection, s."""
+_ROLLED_BACK_SQLSTATES = {"40001", "40P01"}
+"""PostgreSQL, appendix A: serialization_failure, deadlock_detected. The whole transaction was undone."""
+_UNIQUE_CODES = {"23505", sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+_FOREIGN_KEY_CODES = {"23503", sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY}
+
+_T = TypeVar("_T")
+
+
+class Database:
+    """Transactions on one database. Safe to share among threads; several processes may open the same one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(packwatch_writes=True)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Connect, and bring the schema to this program's.
+
+        `url`: `sqlite:///FILE` (made with its folder when missing) or `postgresql+psycopg://...`.
+        Raises UnusableError or UnavailableError, and then holds nothing open.
+        """
+        address = _parse_url(url)
+        engine = _sqlite_engine(address) if address.get_backend_name() == "sqlite" else _postgresql_engine(address)
+        where = address.render_as_string(hide_password=True)
+        database = cls(engine)
+        try:
+            with database._writing.begin() as connection:
+                upgrade(connection, where)
+        except SQLAlchemyError as error:
+            engine.dispose()
+            raise _at_opening(error, where) from error
+        except BaseException:
+            engine.dispose()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Let go of all connections. No call may follow, and none may be under way."""
+        self._engine.dispose()
+
+    def _read(self, work: Callable[[Session], _T]) -> _T:
+        """Run `work` on one snapshot (SQLite) or on committed data (PostgreSQL)."""
+        try:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def _write(self, work: Callable[[Session], _T]) -> _T:
+        """Run `work` in one transaction, all or nothing.
+
+        It runs again, from its start, when the database undid it for want of a lock: `work` keeps no state of its own.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with Session(self._writing, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _was_rolled_back(error):
+                    raise _translated(error) from error
+        raise AssertionError  # the last attempt returned or raised
+
+
+def _parse_url(url: str) -> URL:
+    try:
+        address = make_url(url)
+        backend = address.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise UnusableError(
+            "the registry's address is no URL such as sqlite:///FILE or postgresql+psycopg://..."
+        ) from error
+    if backend not in {"sqlite", "postgresql"}:
+        raise UnusableError(f"the registry cannot live in {backend}: use sqlite:///FILE or postgresql+psycopg://...")
+    if backend == "sqlite" and address.database in {None, "", ":memory:"}:
+        raise UnusableError("the registry needs a file: one in memory could not be shared, and would be forgotten")
+    return address.set(drivername="postgresql+psycopg") if backend == "postgresql" else address
+
+
+def _sqlite_engine(address: URL) -> Engine:
+    path = Path(address.database or "")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Password hashes lie in it; SQLite gives its -wal and -shm files the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise UnusableError(f"the registry's file {path} cannot be opened: {error.strerror}") from error
+    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours: the driver's own comes late, and is never IMMEDIATE
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("packwatch_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(address: URL) -> Engine:
+    return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+
+
+def _code(error: DBAPIError) -> Any:
+    """The driver's own word for it: an SQLSTATE, or SQLite's extended result code."""
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorcode", None)
+
+
+def _is_sqlite_busy(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _was_rolled_back(error: DBAPIError) -> bool:
+    return _is_sqlite_busy(error) or _code(error) in _ROLLED_BACK_SQLSTATES
+
+
+def _translated(error: DBAPIError) -> Exception:
+    """The registry's error for the driver's, by what a caller can do about it."""
+    code = _code(error)
+    if isinstance(error, IntegrityError):
+        if code in _UNIQUE_CODES:
+            return ConflictError(f"it exists already: {error.orig}")
+        if code in _FOREIGN_KEY_CODES:
+            return NotFoundError(f"it names something unknown, or that is still in use: {error.orig}")
+        return RefusedError(f"the database refuses it: {error.orig}")
+    return UnavailableError(f"the registry's database is busy or away: {error.orig}")
+
+
+def _at_opening(error: SQLAlchemyError, where: str) -> Exception:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, DBAPIError) and (_was_rolled_back(error) or where.startswith("postgresql")):
+        return UnavailableError(f"the registry at {where} does not answer: {cause}")
+    return UnusableError(f"the registry at {where} cannot be used: {cause}")

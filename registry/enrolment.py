@@ -1,0 +1,86 @@
+"""What a unit is enrolled with, and what is known of it afterwards."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from registry.kinds import ChannelKind, Chemistry, PackClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A unit on a pack, behind a gateway: all that must be in the registry before samples mean something."""
+
+    fleet_id: str
+    gateway_id: str
+    vehicle_id: str | None = None
+    """None: the gateway is on no vehicle (a replay's is not)."""
+    vehicle_name: str | None = None
+    """None: called by its id."""
+    pack_id: str
+    chemistry: Chemistry = Chemistry.UNKNOWN
+    pack_class: PackClass
+    capacity_ah: float | None = None
+    series_count: int | None = None
+    max_operating_temperature_c: float | None = None
+    unit_id: str
+    report_interval_s: float = 10.0
+    temperature_channels: int
+    voltage_channels: int
+    voltage_kinds: tuple[ChannelKind, ...] | None = None
+    """One for each voltage column; None: told from `series_count` by `assumed_voltage_kinds`."""
+    simulated: bool
+    """The unit's samples are not measured now: simulated, synthetic or replayed."""
+    class_assessed_by: str | None = None
+    class_criteria: str | None = None
+    class_outcome: str | None = None
+    bound_from: datetime | None = None
+    """Since when the unit watches the pack: a replay's samples are older than its enrolment. None: from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What the registry says of one unit now. `None` = it does not know, or the unit watches no pack."""
+
+    unit_id: str
+    pack_id: str | None
+    chemistry: Chemistry
+    pack_class: PackClass | None
+    series_count: int | None
+    capacity_ah: float | None
+    max_operating_temperature_c: float | None
+    gateway_id: str | None
+    vehicle_id: str | None
+    vehicle_name: str | None
+    fleet_id: str | None
+    report_interval_s: float
+    simulated: bool
+    temperature_labels: tuple[str, ...]
+    """One for each temperature column."""
+    voltage_kinds: tuple[ChannelKind, ...]
+    """One for each voltage column."""
+
+
+class UnitSpan(NamedTuple):
+    """A unit watched a pack during [start, end), UTC."""
+
+    unit_id: str
+    start: datetime
+    end: datetime
+
+
+def assumed_voltage_kinds(voltage_channels: int, series_count: int | None) -> tuple[ChannelKind, ...]:
+    """What voltage columns measure when nobody said, **assumed** from how packs are wired.
+
+    As many as the pack has cells in series are its cells, and one more is the pack (the wire puts the pack's voltage
+    last). One alone is the pack, unless that is a single cell. Any other number below the cells' is modules.
+    """
+    if series_count is None:
+        return (ChannelKind.CELL,) * voltage_channels
+    if voltage_channels == series_count:
+        return (ChannelKind.CELL,) * voltage_channels
+    if voltage_channels == series_count + 1:
+        return (*(ChannelKind.CELL,) * series_count, ChannelKind.PACK)
+    if voltage_channels == 1:
+        return (ChannelKind.PACK,)
+    return (ChannelKind.MODULE if voltage_channels < series_count else ChannelKind.CELL,) * voltage_channels

@@ -1,0 +1,16 @@
+"""The registry: all records behind one door, on SQLite or PostgreSQL.
+
+Calls block, and may be made from any thread: an asyncio caller uses `asyncio.to_thread`. Each call is one transaction,
+all or nothing. What a call returns is detached: a value, not a view.
+"""
+
+from __future__ import annotations
+
+from registry.accounts import Accounts
+from registry.alert_log import AlertLog
+from registry.inventory import Inventory
+from registry.quarantine import Quarantine
+
+
+class Registry(Inventory, AlertLog, Quarantine, Accounts):
+    """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""
