@@ -27,7 +27,7 @@ TAG_ROW_MAJOR = 40
 """RFC 8746 section 3.1.1: [dimensions, elements], row-major."""
 
 MAX_INTEGER = 2**53 - 1
-"""The largest tick, frame number or time: exact in a double, so that a browser or a JSON reader sees the same number."""
+"""The largest tick, frame number or time: exact in a double, so that a browser sees the same number."""
 
 _MAX_DEPTH = 4
 """Map, tag 40, its array, the dimensions: no message of ours is deeper."""

@@ -4,7 +4,8 @@
 class WireError(ValueError):
     """Bytes, topics or values that the wires of `docs/wire.md` do not allow. The peer misbehaved; nothing changed.
 
-    `reason` is a short stable slug for counters and the quarantine; `str(error)` is a sentence that says what was wrong.
+    `reason` is a short stable slug for counters and the quarantine; `str(error)` is a sentence that says what is
+    wrong.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from telemetry import cbor
 from telemetry.errors import WireError
 from telemetry.identifiers import IdentifierError, parse_identifier
-from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality, SampleBatch
+from telemetry.samples import Provenance, Quality, SampleBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,26 +42,28 @@ class _Column:
 
     field: str
     key: str
-    signed: bool
+    dtype: np.dtype[Any]
     steps_per_unit: int
     """How many steps of the integer make one degC, V, %, ppm or g."""
 
     @property
     def tag(self) -> int:
-        return cbor.TAG_INT16_LITTLE if self.signed else cbor.TAG_UINT16_LITTLE
+        return cbor.TAG_INT16_LITTLE if self.dtype.kind == "i" else cbor.TAG_UINT16_LITTLE
 
     @property
     def missing(self) -> int:
-        return TEMPERATURE_MISSING if self.signed else UNSIGNED_MISSING
+        return TEMPERATURE_MISSING if self.dtype.kind == "i" else UNSIGNED_MISSING
 
     def quantise(self, values: ArrayLike) -> NDArray[Any]:
         """Scale floats to the nearest step; NaN becomes the reserved value, and what is out of range the last step."""
         with np.errstate(over="ignore"):
             steps = np.asarray(values, np.float64) * self.steps_per_unit
-        low, high = (TEMPERATURE_MISSING + 1, -TEMPERATURE_MISSING - 1) if self.signed else (0, UNSIGNED_MISSING - 1)
+        low, high = (
+            (TEMPERATURE_MISSING + 1, -TEMPERATURE_MISSING - 1) if self.dtype.kind == "i" else (0, UNSIGNED_MISSING - 1)
+        )
         clipped = np.clip(np.rint(steps), low, high)
         clipped[np.isnan(steps)] = self.missing
-        return clipped.astype(np.int16 if self.signed else np.uint16)
+        return clipped.astype(self.dtype)
 
     def physical(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Scale back to the float32 nearest to the step; the reserved value becomes NaN."""
@@ -70,16 +72,17 @@ class _Column:
         return values
 
 
-_TEMPERATURES = _Column("temperatures_raw", "temperatures", True, 20)
-_VOLTAGES = _Column("voltages_mv", "voltages", False, 1000)
-_PACK_VOLTAGE = _Column("pack_voltage_dv", "pack_voltage", False, 10)
+_INT16, _UINT16 = np.dtype(np.int16), np.dtype(np.uint16)
+_TEMPERATURES = _Column("temperatures_raw", "temperatures", _INT16, 20)
+_VOLTAGES = _Column("voltages_mv", "voltages", _UINT16, 1000)
+_PACK_VOLTAGE = _Column("pack_voltage_dv", "pack_voltage", _UINT16, 10)
 _SINGLES = {
-    "ambient_c": _Column("ambient_raw", "ambient", True, 20),
-    "humidity_pct": _Column("humidity_raw", "humidity", False, 100),
-    "hydrogen_ppm": _Column("hydrogen_raw", "hydrogen", False, 1),
-    "carbon_monoxide_ppm": _Column("carbon_monoxide_raw", "carbon_monoxide", False, 1),
-    "voc_ppm": _Column("voc_raw", "voc", False, 10),
-    "shock_g": _Column("shock_raw", "shock", False, 100),
+    "ambient_c": _Column("ambient_raw", "ambient", _INT16, 20),
+    "humidity_pct": _Column("humidity_raw", "humidity", _UINT16, 100),
+    "hydrogen_ppm": _Column("hydrogen_raw", "hydrogen", _UINT16, 1),
+    "carbon_monoxide_ppm": _Column("carbon_monoxide_raw", "carbon_monoxide", _UINT16, 1),
+    "voc_ppm": _Column("voc_raw", "voc", _UINT16, 10),
+    "shock_g": _Column("shock_raw", "shock", _UINT16, 100),
 }
 _VECTORS = (_PACK_VOLTAGE, *_SINGLES.values())
 
@@ -150,9 +153,10 @@ class Frame:
 
     def _lock(self, column: _Column, shape: tuple[int, ...]) -> None:
         values = np.asarray(getattr(self, column.field))
-        dtype = np.dtype(np.int16 if column.signed else np.uint16)
-        if values.dtype != dtype or values.shape != shape:
-            raise WireError("frame_shape", f"{column.field} is {values.dtype} {values.shape}, not {dtype} {shape}")
+        if values.dtype != column.dtype or values.shape != shape:
+            raise WireError(
+                "frame_shape", f"{column.field} is {values.dtype} {values.shape}, not {column.dtype} {shape}"
+            )
         if values.flags.writeable:
             values = values.view()
             values.flags.writeable = False
@@ -279,6 +283,10 @@ def batch_from_frame(
 ) -> SampleBatch:
     """Give a frame's samples their UTC and their physical units. The pack voltage becomes the last voltage column."""
     n = len(frame)
+    singles: dict[str, Any] = {
+        name: None if (raw := getattr(frame, column.field)) is None else column.physical(raw)
+        for name, column in _SINGLES.items()
+    }
     voltages_v = _VOLTAGES.physical(frame.voltages_mv)
     if frame.pack_voltage_dv is not None:
         voltages_v = np.column_stack((voltages_v, _PACK_VOLTAGE.physical(frame.pack_voltage_dv)))
@@ -292,10 +300,7 @@ def batch_from_frame(
         temperatures_c=_TEMPERATURES.physical(frame.temperatures_raw),
         voltages_v=voltages_v,
         quality=np.full(n, int(quality), np.uint32),
-        **{
-            name: None if (raw := getattr(frame, _SINGLES[name].field)) is None else _SINGLES[name].physical(raw)
-            for name in SINGLE_CHANNELS
-        },
+        **singles,
     )
 
 

@@ -110,7 +110,8 @@ class SampleBatch:
         for name in SINGLE_CHANNELS:
             if getattr(self, name) is not None:
                 self._lock(name, np.float32, (n,))
-        if n > 1 and not bool(np.all(np.diff(self.sampled_at_ms) > 0)):
+        # Compared, not subtracted: a difference of wild times can overflow.
+        if n > 1 and not (self.sampled_at_ms[1:] > self.sampled_at_ms[:-1]).all():
             raise ShapeError("sample times do not strictly increase")
 
     def _lock(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ from telemetry.errors import WireError
 from telemetry.frames import MAX_CHANNELS, MAX_ROWS
 from telemetry.identifiers import IdentifierError, parse_identifier
 from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality, SampleBatch
-from telemetry.sparkplug.payload import DataType, Metric, resolve_metric
+from telemetry.sparkplug.payload import DataType, Metric, typed_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -164,10 +164,9 @@ def batch_from_metrics(
             continue
         if metric.name in found:
             raise WireError("metric_twice", f"{metric.name} is there twice")
-        typed = resolve_metric(metric, name=metric.name, datatype=expected)
-        if typed.datatype is not expected and typed.value is not None:
+        if metric.datatype not in (None, expected) and not metric.is_null:
             raise WireError("datatype", f"{metric.name} is not {expected.name}")
-        found[metric.name] = typed.value
+        found[metric.name] = typed_value(metric, expected)
         historical = historical or metric.is_historical
     times_ms = _times(found.get(TIME))
     n = len(times_ms)

@@ -1,98 +1,34 @@
-"""Sparkplug payloads: metrics with their datatypes, from and to protobuf bytes.
-
-Source: Sparkplug 3.0, chapter 6. Where the chapter's examples contradict its words (the FloatArray example shows
-big-endian bytes, the DateTimeArray example six bytes a value), the words hold: packed, little-endian, 8 bytes a time.
-"""
+"""Sparkplug payloads: metrics from and to protobuf bytes. Source: Sparkplug 3.0, chapter 6."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from telemetry.errors import WireError
+from telemetry.sparkplug.datatypes import DataType, codec_of
 from telemetry.sparkplug.schema import OutlineMessage, PayloadMessage
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = [
+    "MAX_METRICS",
+    "MAX_PAYLOAD_BYTES",
+    "DataType",
+    "Metric",
+    "Payload",
+    "decode_payload",
+    "encode_payload",
+    "resolve_metric",
+    "typed_value",
+]
 
 MAX_PAYLOAD_BYTES = 1_048_576
 """The embedded broker lets 1,000,000 bytes through; others may let more, and 1 MiB is plenty."""
 MAX_METRICS = 16_384
 """**Assumed**: a birth of the largest third-party edge node; one of ours has some 40 metrics."""
 _OUTLINE_ABOVE_BYTES = 65_536
-"""A payload of empty metrics grows about fiftyfold when parsed: beyond this size they are counted first."""
-_MAX_UINT64 = 2**64 - 1
-
-
-class DataType(IntEnum):
-    """The standard's datatypes and their numbers."""
-
-    UNKNOWN = 0
-    INT8 = 1
-    INT16 = 2
-    INT32 = 3
-    INT64 = 4
-    UINT8 = 5
-    UINT16 = 6
-    UINT32 = 7
-    UINT64 = 8
-    FLOAT = 9
-    DOUBLE = 10
-    BOOLEAN = 11
-    STRING = 12
-    DATE_TIME = 13
-    TEXT = 14
-    UUID = 15
-    DATA_SET = 16
-    BYTES = 17
-    FILE = 18
-    TEMPLATE = 19
-    PROPERTY_SET = 20
-    PROPERTY_SET_LIST = 21
-    INT8_ARRAY = 22
-    INT16_ARRAY = 23
-    INT32_ARRAY = 24
-    INT64_ARRAY = 25
-    UINT8_ARRAY = 26
-    UINT16_ARRAY = 27
-    UINT32_ARRAY = 28
-    UINT64_ARRAY = 29
-    FLOAT_ARRAY = 30
-    DOUBLE_ARRAY = 31
-    BOOLEAN_ARRAY = 32
-    STRING_ARRAY = 33
-    DATE_TIME_ARRAY = 34
-
-
-_SIGNED_BITS = {DataType.INT8: 8, DataType.INT16: 16, DataType.INT32: 32, DataType.INT64: 64}
-_UNSIGNED_BITS = {
-    DataType.UINT8: 8,
-    DataType.UINT16: 16,
-    DataType.UINT32: 32,
-    DataType.UINT64: 64,
-    DataType.DATE_TIME: 64,
-}
-_TEXTS = frozenset({DataType.STRING, DataType.TEXT, DataType.UUID})
-_BLOBS = frozenset({DataType.BYTES, DataType.FILE})
-_ARRAYS = {
-    DataType.INT8_ARRAY: np.dtype("<i1"),
-    DataType.INT16_ARRAY: np.dtype("<i2"),
-    DataType.INT32_ARRAY: np.dtype("<i4"),
-    DataType.INT64_ARRAY: np.dtype("<i8"),
-    DataType.UINT8_ARRAY: np.dtype("<u1"),
-    DataType.UINT16_ARRAY: np.dtype("<u2"),
-    DataType.UINT32_ARRAY: np.dtype("<u4"),
-    DataType.UINT64_ARRAY: np.dtype("<u8"),
-    DataType.FLOAT_ARRAY: np.dtype("<f4"),
-    DataType.DOUBLE_ARRAY: np.dtype("<f8"),
-    # Times are unsigned on the wire. Read as signed they fit numpy's and everyone's arithmetic.
-    DataType.DATE_TIME_ARRAY: np.dtype("<i8"),
-}
+"""A payload of empty metrics grows some hundredfold when it is parsed: above this size they are counted first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,20 +97,29 @@ def decode_payload(payload: bytes) -> Payload:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise WireError("payload_oversize", f"the payload has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
-    message = PayloadMessage()
     try:
         if len(payload) > _OUTLINE_ABOVE_BYTES:
             _refuse_crowd(len(OutlineMessage.FromString(payload).metrics))
-        message.ParseFromString(payload)
+        message = PayloadMessage.FromString(payload)
         _refuse_crowd(len(message.metrics))
-        metrics = tuple([_metric(item) for item in message.metrics])
+        return Payload(
+            timestamp_ms=message.timestamp if message.HasField("timestamp") else None,
+            seq=message.seq if message.HasField("seq") else None,
+            metrics=tuple([_metric(item) for item in message.metrics]),
+        )
     except (DecodeError, UnicodeDecodeError) as error:
         raise WireError("protobuf_malformed", f"not the protobuf of a Sparkplug payload: {error}") from error
-    return Payload(
-        timestamp_ms=message.timestamp if message.HasField("timestamp") else None,
-        seq=message.seq if message.HasField("seq") else None,
-        metrics=metrics,
-    )
+
+
+def typed_value(metric: Metric, datatype: DataType) -> Any:
+    """Return a metric's value; one that the message left raw gets the meaning of `datatype`. None = null.
+
+    Raises WireError as `decode_payload` does.
+    """
+    if metric.datatype is not None or metric.value is None:
+        return metric.value
+    codec = codec_of(datatype)
+    return None if codec is None else codec.decode(metric.value, metric.name or f"alias {metric.alias}")
 
 
 def resolve_metric(metric: Metric, *, name: str, datatype: DataType | None) -> Metric:
@@ -182,10 +127,15 @@ def resolve_metric(metric: Metric, *, name: str, datatype: DataType | None) -> M
 
     A datatype that the message states itself holds. Raises WireError as `decode_payload` does.
     """
-    if metric.datatype is not None or datatype is None:
-        return dataclasses.replace(metric, name=name)
-    value = None if metric.is_null else _typed(datatype, metric.value, name)
-    return dataclasses.replace(metric, name=name, datatype=datatype, value=value)
+    return Metric(
+        name=name,
+        alias=metric.alias,
+        datatype=metric.datatype if metric.datatype is not None else datatype,
+        value=metric.value if datatype is None else typed_value(metric, datatype),
+        timestamp_ms=metric.timestamp_ms,
+        is_historical=metric.is_historical,
+        is_null=metric.is_null,
+    )
 
 
 def _refuse_crowd(count: int) -> None:
@@ -197,10 +147,12 @@ def _metric(item: Any) -> Metric:
     name = item.name if item.HasField("name") else None
     alias = item.alias if item.HasField("alias") else None
     datatype = _datatype(item.datatype) if item.HasField("datatype") else None
-    which = None if item.is_null else item.WhichOneof("value")
+    is_null = item.is_null
+    which = None if is_null else item.WhichOneof("value")
     value = None if which is None else getattr(item, which)
     if datatype is not None and value is not None:
-        value = _typed(datatype, value, name or f"alias {alias}")
+        codec = codec_of(datatype)
+        value = None if codec is None else codec.decode(value, name or f"alias {alias}")
     return Metric(
         name=name,
         alias=alias,
@@ -208,7 +160,7 @@ def _metric(item: Any) -> Metric:
         value=value,
         timestamp_ms=item.timestamp if item.HasField("timestamp") else None,
         is_historical=item.is_historical,
-        is_null=item.is_null,
+        is_null=is_null,
     )
 
 
@@ -219,108 +171,9 @@ def _datatype(number: int) -> DataType:
         return DataType.UNKNOWN
 
 
-def _typed(datatype: DataType, raw: Any, name: str) -> Any:
-    """Give a protobuf value the meaning of its datatype."""
-    if (dtype := _ARRAYS.get(datatype)) is not None and type(raw) is bytes:
-        if len(raw) % dtype.itemsize:
-            raise WireError("array_length", f"{name} has {len(raw)} bytes, not whole elements of {dtype.itemsize}")
-        return np.frombuffer(raw, dtype)
-    match datatype:
-        case DataType.FLOAT | DataType.DOUBLE if type(raw) is float:
-            return raw
-        case DataType.BOOLEAN if type(raw) is bool:
-            return raw
-        case DataType.BOOLEAN_ARRAY if type(raw) is bytes:
-            return _unpack_booleans(raw, name)
-        case DataType.STRING_ARRAY if type(raw) is bytes:
-            return _split_strings(raw, name)
-        case DataType.UNKNOWN | DataType.DATA_SET | DataType.TEMPLATE:
-            return None
-        case DataType.PROPERTY_SET | DataType.PROPERTY_SET_LIST:
-            return None
-    if datatype in _TEXTS and type(raw) is str:
-        return raw
-    if datatype in _BLOBS and type(raw) is bytes:
-        return raw
-    if (bits := _UNSIGNED_BITS.get(datatype)) is not None and type(raw) is int:
-        if raw >> bits:
-            raise WireError("value_range", f"{name} is {raw}, above {bits} bits")
-        return raw
-    if (bits := _SIGNED_BITS.get(datatype)) is not None and type(raw) is int:
-        return _signed(raw, bits, name)
-    raise WireError("datatype", f"{name} is declared {datatype.name} but carries a {type(raw).__name__}")
-
-
-def _signed(raw: int, bits: int, name: str) -> int:
-    """Read two's complement, whether the sender sign-extended it to the field's width or not."""
-    for width in (bits, 32, 64):
-        if raw >> width == 0:
-            value = raw - (1 << width) if raw >> (width - 1) else raw
-            if -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-                return value
-    raise WireError("value_range", f"{name} is {raw}, which is no {bits}-bit integer")
-
-
-def _unpack_booleans(raw: bytes, name: str) -> NDArray[np.bool_]:
-    """A 4-byte count, then bits from the high end of each byte."""
-    count = int.from_bytes(raw[:4], "little")
-    if len(raw) < 4 or len(raw) - 4 != (count + 7) // 8:
-        raise WireError("array_length", f"{name} declares {count} booleans in {len(raw)} bytes")
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8, offset=4), count=count).view(np.bool_)
-    bits.flags.writeable = False
-    return bits
-
-
-def _split_strings(raw: bytes, name: str) -> tuple[str, ...]:
-    """Strings, each ended by a zero byte."""
-    if not raw:
-        return ()
-    if not raw.endswith(b"\0"):
-        raise WireError("array_length", f"the last string of {name} does not end")
-    return tuple(raw[:-1].decode().split("\0"))
-
-
 def _set_value(item: Any, metric: Metric) -> None:
-    """Put a value into the field that the standard names for its datatype."""
-    datatype, value = metric.datatype, metric.value
-    shown = metric.name or f"alias {metric.alias}"
-    if datatype is None:
-        raise WireError("datatype", f"{shown} has no datatype, so nothing says how to encode it")
-    try:
-        if (dtype := _ARRAYS.get(datatype)) is not None:
-            item.bytes_value = np.ascontiguousarray(value, dtype).tobytes()
-        elif datatype is DataType.BOOLEAN_ARRAY:
-            bits = np.asarray(value, np.bool_)
-            item.bytes_value = len(bits).to_bytes(4, "little") + np.packbits(bits).tobytes()
-        elif datatype is DataType.STRING_ARRAY:
-            if any("\0" in text for text in value):
-                raise WireError("value_range", f"a string of {shown} holds a zero, which would end it")
-            item.bytes_value = "".join(text + "\0" for text in value).encode()
-        elif datatype is DataType.FLOAT:
-            item.float_value = value
-        elif datatype is DataType.DOUBLE:
-            item.double_value = value
-        elif datatype is DataType.BOOLEAN:
-            item.boolean_value = value
-        elif datatype in _TEXTS:
-            item.string_value = value
-        elif datatype in _BLOBS:
-            item.bytes_value = value
-        elif (bits_wide := _UNSIGNED_BITS.get(datatype)) is not None:
-            _set_integer(item, value, bits_wide, 0, (1 << bits_wide) - 1, shown)
-        elif (bits_wide := _SIGNED_BITS.get(datatype)) is not None:
-            _set_integer(item, value, bits_wide, -(1 << (bits_wide - 1)), (1 << (bits_wide - 1)) - 1, shown)
-        else:
-            raise WireError("datatype", f"{shown}: nothing here writes {datatype.name}")
-    except TypeError as error:
-        raise WireError("datatype", f"{shown}: {error}") from error
-
-
-def _set_integer(item: Any, value: int, bits: int, low: int, high: int, name: str) -> None:
-    if not low <= value <= high:
-        raise WireError("value_range", f"{name} is {value}, outside {low}..{high}")
-    # A negative number goes out in two's complement, sign-extended to the field's width.
-    if bits == 64:
-        item.long_value = value & _MAX_UINT64
-    else:
-        item.int_value = value & 0xFFFFFFFF
+    name = metric.name or f"alias {metric.alias}"
+    codec = None if metric.datatype is None else codec_of(metric.datatype)
+    if codec is None:
+        raise WireError("datatype", f"{name}: nothing says how to write its value")
+    setattr(item, codec.field, codec.encode(metric.value, name))
