@@ -1,0 +1,151 @@
+"""What every telemetry store promises, and the shapes that it takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from telemetry.samples import PositionFix, Provenance, ReceivedBatch
+
+
+class StoreError(Exception):
+    """A telemetry store did not do what was asked; the subclass says what the caller can do about it."""
+
+
+class StoreInUseError(StoreError):
+    """Another process holds the store: ask that process, or stop it."""
+
+
+class StoreCorruptError(StoreError):
+    """What lies there is no telemetry store, is damaged, or was written by a newer version."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot take or give data at the moment (disk full, closed, restarting): try again later."""
+
+
+class StoreRefusedError(StoreError):
+    """The store will never take these batches in this form; others may still go in."""
+
+
+class ExportFormat(StrEnum):
+    """The file formats of an export."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class UnitSpan(NamedTuple):
+    """A unit's data from `start_ms` up to, not including, `end_ms` (UTC, ms since 1970)."""
+
+    unit_id: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendResult:
+    """What became of one `append`."""
+
+    stored_rows: int
+    duplicate_batches: int
+    """Batches that brought nothing the store did not hold already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSummary:
+    """What an export wrote."""
+
+    rows: int
+    columns: tuple[str, ...]
+    provenances: frozenset[Provenance]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Band:
+    """Lowest, mean and highest value in each bucket: (p, C) or (p,), float32; NaN = nothing measured there."""
+
+    minimum: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    maximum: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """One unit's history, as measured or reduced to buckets of equal length."""
+
+    unit_id: str
+    start_ms: int
+    end_ms: int
+    at_ms: NDArray[np.int64]
+    """(p,) UTC: the samples' times when `raw`, otherwise where each bucket begins; empty buckets are listed too."""
+    raw: bool
+    """Every sample is here; minimum, mean and maximum are the same."""
+    rows: int
+    """How many samples the span holds."""
+    temperatures_c: Band
+    """(p, T); T is the widest that any sample of the span is."""
+    voltages_v: Band
+    """(p, V)."""
+    singles: Mapping[str, Band]
+    """(p,) by name of SINGLE_CHANNELS; only what was measured in the span."""
+    quality: NDArray[np.uint32]
+    """(p,) Quality bits of the bucket's samples, united."""
+    provenances: frozenset[Provenance]
+
+
+class TelemetryStore(Protocol):
+    """Samples and positions, kept once each.
+
+    Methods may be called from any thread and may overlap; they block. After `append` returns, what it took survives a
+    SIGKILL. Nothing may be called after `close`. All raise StoreUnavailableError when the store cannot serve now.
+    """
+
+    def append(self, batches: Sequence[ReceivedBatch]) -> AppendResult:
+        """Keep all batches in one transaction, or none. Raises StoreRefusedError when one of them can never go in.
+
+        A batch with boot and frame is kept once by (unit, boot, frame); rows of a plain edge node are kept once by
+        (unit, channel, time), so that a later message may add channels to a time that is stored.
+        """
+
+    def append_positions(self, fixes: Sequence[PositionFix]) -> int:
+        """Keep positions, once each by gateway and time. Returns how many were new."""
+
+    def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
+        """One unit's history in at most `points` buckets; as measured when it has no more rows than that."""
+
+    def positions(self, gateway_id: str, start_ms: int, end_ms: int) -> tuple[PositionFix, ...]:
+        """Where a vehicle was, oldest first."""
+
+    def latest_at(self, unit_id: str) -> int | None:
+        """The time of the unit's newest sample; None without any."""
+
+    def export(self, spans: Sequence[UnitSpan], path: Path, file_format: ExportFormat) -> ExportSummary:
+        """Write the spans' samples to `path`, ordered by time, in constant memory.
+
+        Columns: `sampled_at` (UTC; ISO 8601 in CSV), then the trace format's names of the channels that were measured
+        in the spans. An empty cell (null in Parquet) = not measured.
+        """
+
+    def hold(self, span: UnitSpan) -> None:
+        """Keep the span's samples, and all positions of its time, beyond their retention."""
+
+    def release(self, span: UnitSpan) -> None:
+        """Take back a hold that was made with exactly this span; a hold that is not there is no error."""
+
+    def holds(self) -> tuple[UnitSpan, ...]:
+        """All holds."""
+
+    def delete_before(self, cutoff_ms: int) -> int:
+        """Delete samples and positions older than `cutoff_ms` that no hold covers. Returns how many samples went."""
+
+    def close(self) -> None:
+        """Finish what is under way and let go of the files."""

@@ -1,0 +1,215 @@
+"""What is read from the DuckDB store: series and positions, and what the writer must know before it writes."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.stores.buckets import Buckets
+from ingest.stores.columns import floats, matrix, milliseconds
+from ingest.stores.contract import Band, Series
+from ingest.stores.progress import FrameRanges
+from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, SampleBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import duckdb
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from ingest.stores.contract import UnitSpan
+
+_CHUNK_ROWS = 50_000
+"""Rows that a reduction holds at once: 24 channels are 5 MB. **assumed**"""
+
+_CHANNELS = ", ".join(("temperature_c", "voltage_v", *SINGLE_CHANNELS))
+_IN_SPAN = "unit_id = $1 AND sampled_at >= make_timestamp_ms($2) AND sampled_at < make_timestamp_ms($3)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What some rows of the store hold, before they are read."""
+
+    rows: int
+    temperatures: int
+    """The widest row's."""
+    voltages: int
+    singles: tuple[str, ...]
+    """Names of SINGLE_CHANNELS that were measured."""
+    provenances: frozenset[Provenance]
+
+    @property
+    def channels(self) -> int:
+        return self.temperatures + self.voltages + len(self.singles)
+
+
+def contents(cursor: duckdb.DuckDBPyConnection, where: str, parameters: Sequence[object] = ()) -> Contents:
+    """Look through the rows of an SQL condition."""
+    counts = ", ".join(f"count({name})" for name in SINGLE_CHANNELS)
+    rows, temperatures, voltages, provenances, *measured = cursor.execute(
+        "SELECT count(*), coalesce(max(len(temperature_c)), 0), coalesce(max(len(voltage_v)), 0), "  # noqa: S608 - callers quote, or use parameters
+        f"list(DISTINCT provenance), {counts} FROM samples WHERE {where}",
+        list(parameters),
+    ).fetchall()[0]
+    return Contents(
+        rows=rows,
+        temperatures=temperatures,
+        voltages=voltages,
+        singles=tuple(name for name, count in zip(SINGLE_CHANNELS, measured, strict=True) if count),
+        provenances=frozenset(Provenance(text) for text in provenances or ()),
+    )
+
+
+def read_series(cursor: duckdb.DuckDBPyConnection, span: UnitSpan, points: int) -> Series:
+    """One unit's span in at most `points` buckets, raw when it has no more rows. Raises ValueError as Buckets does."""
+    cursor.begin()  # one snapshot for what is counted and what is read
+    found = contents(cursor, _IN_SPAN, span)
+    buckets = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=points, channels=found.channels)
+    raw = found.rows <= points
+    relation = cursor.sql(
+        f"SELECT sampled_at, quality, {_CHANNELS} FROM samples WHERE {_IN_SPAN}"  # noqa: S608 - constants
+        + (" ORDER BY sampled_at" if raw else ""),
+        params=list(span),
+    )
+    with closing(relation.to_arrow_reader(_CHUNK_ROWS)) as chunks:
+        parts = (
+            (
+                milliseconds(chunk.column("sampled_at")),
+                _values(chunk, found),
+                chunk.column("quality").to_numpy(),
+            )
+            for chunk in chunks
+        )
+        if raw:
+            at_ms, band, quality = _as_measured(parts, found.channels)
+        else:
+            for part in parts:
+                buckets.add(*part)
+            at_ms, band, quality = buckets.at_ms, buckets.band(), buckets.quality
+    cursor.rollback()
+    first_single = found.temperatures + found.voltages
+    return Series(
+        unit_id=span.unit_id,
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        at_ms=at_ms,
+        raw=raw,
+        rows=found.rows,
+        temperatures_c=_channels(band, slice(0, found.temperatures)),
+        voltages_v=_channels(band, slice(found.temperatures, first_single)),
+        singles={name: _channels(band, column) for column, name in enumerate(found.singles, start=first_single)},
+        quality=quality,
+        provenances=found.provenances,
+    )
+
+
+def read_positions(
+    cursor: duckdb.DuckDBPyConnection, gateway_id: str, start_ms: int, end_ms: int
+) -> tuple[PositionFix, ...]:
+    rows = cursor.execute(
+        "SELECT fleet_id, gateway_id, epoch_ms(fixed_at), latitude_deg, longitude_deg, speed_m_s, heading_deg, "
+        "accuracy_m FROM positions WHERE gateway_id = $1 AND fixed_at >= make_timestamp_ms($2) "
+        "AND fixed_at < make_timestamp_ms($3) ORDER BY fixed_at",
+        [gateway_id, start_ms, end_ms],
+    ).fetchall()
+    return tuple(
+        PositionFix(
+            fleet_id=fleet_id,
+            gateway_id=gateway,
+            fixed_at_ms=fixed_at_ms,
+            latitude_deg=latitude,
+            longitude_deg=longitude,
+            speed_m_s=speed,
+            heading_deg=heading,
+            accuracy_m=accuracy,
+        )
+        for fleet_id, gateway, fixed_at_ms, latitude, longitude, speed, heading, accuracy in rows
+    )
+
+
+def latest_at(cursor: duckdb.DuckDBPyConnection, unit_id: str) -> int | None:
+    row = cursor.execute("SELECT epoch_ms(max(sampled_at)) FROM samples WHERE unit_id = $1", [unit_id]).fetchall()[0]
+    newest: int | None = row[0]
+    return newest
+
+
+def progress(cursor: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], FrameRanges]:
+    """Which frames of each (unit, boot) are stored."""
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for unit_id, boot_id, first, last in cursor.execute(
+        "SELECT unit_id, boot_id, first_frame, last_frame FROM progress ORDER BY unit_id, boot_id, first_frame"
+    ).fetchall():
+        ranges.setdefault((unit_id, boot_id), []).append((first, last))
+    return {boot: FrameRanges(found) for boot, found in ranges.items()}
+
+
+_BEFORE_ALL_MS = -(2**62)
+
+
+def newest_plain_ms(cursor: duckdb.DuckDBPyConnection, unit_id: str) -> int:
+    """The newest time of a unit's rows that came without a frame number; long before all times without any."""
+    row = cursor.execute(
+        "SELECT epoch_ms(max(sampled_at)) FROM samples WHERE unit_id = $1 AND boot_id IS NULL", [unit_id]
+    ).fetchall()[0]
+    return _BEFORE_ALL_MS if row[0] is None else int(row[0])
+
+
+def plain_rows(cursor: duckdb.DuckDBPyConnection, span: UnitSpan) -> SampleBatch | None:
+    """The span's rows that came without a frame number and with a time of their own."""
+    relation = cursor.sql(
+        f"SELECT sampled_at, quality, provenance, time_uncertainty_s, {_CHANNELS} FROM samples "  # noqa: S608 - constants
+        f"WHERE {_IN_SPAN} AND boot_id IS NULL AND (quality & $4) = 0 ORDER BY sampled_at",
+        params=[*span, int(Quality.TIME_IMPOSSIBLE)],
+    )
+    table = relation.to_arrow_table().combine_chunks()
+    if not table.num_rows:
+        return None
+    chunk = table.to_batches()[0]
+    uncertainty = chunk.column("time_uncertainty_s")[0].as_py()
+    singles: dict[str, Any] = {name: floats(chunk.column(name)) for name in SINGLE_CHANNELS}
+    return SampleBatch(
+        unit_id=span.unit_id,
+        boot_id=None,
+        frame=None,
+        provenance=Provenance(chunk.column("provenance")[0].as_py()),
+        sampled_at_ms=milliseconds(chunk.column("sampled_at")),
+        time_uncertainty_s=float("nan") if uncertainty is None else uncertainty,
+        temperatures_c=matrix(chunk.column("temperature_c"), _widest(chunk.column("temperature_c"))),
+        voltages_v=matrix(chunk.column("voltage_v"), _widest(chunk.column("voltage_v"))),
+        quality=chunk.column("quality").to_numpy(),
+        **singles,
+    )
+
+
+def _widest(lists: pa.ListArray) -> int:
+    return int(lists.value_lengths().to_numpy(zero_copy_only=False).max())
+
+
+def _values(chunk: pa.RecordBatch, found: Contents) -> NDArray[np.float32]:
+    """(n, T + V + singles) of one chunk."""
+    return np.concatenate(
+        [
+            matrix(chunk.column("temperature_c"), found.temperatures),
+            matrix(chunk.column("voltage_v"), found.voltages),
+            *(floats(chunk.column(name))[:, None] for name in found.singles),
+        ],
+        axis=1,
+    )
+
+
+def _as_measured(
+    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint32]]], channels: int
+) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
+    nothing = (np.zeros(0, np.int64), np.zeros((0, channels), np.float32), np.zeros(0, np.uint32))
+    at_ms, values, quality = zip(nothing, *parts, strict=True)
+    measured = np.concatenate(values)
+    band = Band(minimum=measured, mean=measured, maximum=measured)
+    return np.concatenate(at_ms), band, np.concatenate(quality)
+
+
+def _channels(band: Band, column: slice | int) -> Band:
+    return Band(minimum=band.minimum[:, column], mean=band.mean[:, column], maximum=band.maximum[:, column])

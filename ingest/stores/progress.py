@@ -1,0 +1,68 @@
+"""Which frames of a unit's boot are stored: whole numbers as ranges, since nearly all arrive in order."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+
+class FrameRanges:
+    """A set of frame numbers, kept as the fewest closed ranges."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self, ranges: list[tuple[int, int]] | None = None) -> None:
+        """Take `ranges` as (first, last), ordered, disjoint and not touching."""
+        self._firsts = [first for first, _ in ranges or ()]
+        self._lasts = [last for _, last in ranges or ()]
+
+    def __contains__(self, frame: int) -> bool:
+        at = bisect_right(self._firsts, frame) - 1
+        return at >= 0 and frame <= self._lasts[at]
+
+    def add(self, frame: int) -> bool:
+        """Put `frame` in. False if it was there."""
+        at = bisect_right(self._firsts, frame) - 1
+        if at >= 0 and frame <= self._lasts[at]:
+            return False
+        touches_left = at >= 0 and self._lasts[at] == frame - 1
+        touches_right = at + 1 < len(self._firsts) and self._firsts[at + 1] == frame + 1
+        if touches_left and touches_right:
+            self._lasts[at] = self._lasts.pop(at + 1)
+            self._firsts.pop(at + 1)
+        elif touches_left:
+            self._lasts[at] = frame
+        elif touches_right:
+            self._firsts[at + 1] = frame
+        else:
+            self._firsts.insert(at + 1, frame)
+            self._lasts.insert(at + 1, frame)
+        return True
+
+    def copy(self) -> FrameRanges:
+        twin = FrameRanges()
+        twin._firsts, twin._lasts = self._firsts.copy(), self._lasts.copy()
+        return twin
+
+    def ranges(self) -> dict[int, int]:
+        """First frame of each range to its last."""
+        return dict(zip(self._firsts, self._lasts, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeChanges:
+    """How the rows of a progress table must change; a row is known by the range's first frame."""
+
+    extended: dict[int, int]
+    """First to its new last."""
+    gone: tuple[int, ...]
+    added: dict[int, int]
+
+    @classmethod
+    def between(cls, before: FrameRanges, after: FrameRanges) -> RangeChanges:
+        old, new = before.ranges(), after.ranges()
+        return cls(
+            extended={first: last for first, last in new.items() if first in old and old[first] != last},
+            gone=tuple(first for first in old if first not in new),
+            added={first: last for first, last in new.items() if first not in old},
+        )
