@@ -76,8 +76,7 @@ def broker_config(*, address: HostPort, folder: Path, accounts: tuple[BrokerAcco
             "password": account.password,
             "permissions": {
                 "publish": [s for topic in account.publishes() for s in subjects(topic, subscribe=False)],
-                "subscribe": [s for topic in account.subscribes() for s in subjects(topic, subscribe=True)]
-                or {"deny": [">"]},
+                "subscribe": [s for topic in account.subscribes() for s in subjects(topic, subscribe=True)],
             },
         }
         for account in accounts

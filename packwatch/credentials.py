@@ -21,7 +21,6 @@ class AccountRole(StrEnum):
     DASHBOARD = "dashboard"
     GATEWAY = "gateway"
     UNIT = "unit"
-    POSITION = "position"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +51,10 @@ class BrokerAccount:
             case AccountRole.GATEWAY:
                 node = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}" for kind in ("NBIRTH", "NDATA", "NDEATH")]
                 device = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH")]
-                return (*node, *device, "packwatch/units/+/stored", "packwatch/units/+/config")
+                position = f"packwatch/positions/{self.name}"  # its satellite receiver's
+                return (*node, *device, "packwatch/units/+/stored", "packwatch/units/+/config", position)
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/frames", f"packwatch/units/{self.name}/clock")
-            case AccountRole.POSITION:
-                return (f"packwatch/positions/{self.name}",)
 
     def subscribes(self) -> tuple[str, ...]:
         """MQTT topic filters that the account may subscribe to, and no others."""
@@ -73,8 +71,6 @@ class BrokerAccount:
                 return (*commands, "spBv1.0/STATE/+", *local)
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/stored", f"packwatch/units/{self.name}/config")
-            case AccountRole.POSITION:
-                return ()
 
 
 class Credentials:

@@ -1,0 +1,162 @@
+"""Commands that read what was stored, and that judge the detector."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from packwatch.cli.options import DataDir, Json, err, out, readable_errors
+
+if TYPE_CHECKING:
+    from packwatch.reading import Reader
+
+Pack = Annotated[str, typer.Option("--pack", metavar="ID", help="The pack.")]
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601; without an offset it is UTC.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = "Look at what was stored"
+    app.command("export", rich_help_panel=group)(export)
+    app.command("alert-log", rich_help_panel=group)(alert_log)
+    app.command("verify", rich_help_panel=group)(verify)
+    app.command("score", rich_help_panel="Judge the detector")(score)
+
+
+def export(
+    *,
+    pack: Pack,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="FILE.csv, FILE.parquet or FILE.zip.")],
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="ISO 8601; UTC unless it says.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="ISO 8601; UTC unless it says.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a pack's samples as CSV or Parquet, or as a bundle (FILE.zip) with its alerts, that `verify` checks.
+
+    Times are UTC. An empty cell was not measured.
+    """
+    with readable_errors():
+        from packwatch.settings import SettingsError
+
+        if output.suffix not in {".csv", ".parquet", ".zip"}:
+            raise SettingsError(f"--output {output}: its name must end in .csv, .parquet or .zip")
+        first, last = _moment(start, "--from"), _moment(end, "--to")
+        with _reader(data_dir) as reader, err.status("exporting"):
+            if output.suffix == ".zip":
+                _write_bundle(reader, pack, first, last, output)
+            else:
+                reader.export(pack, first, last, output)
+        err.print(f"wrote {output} ({output.stat().st_size:,} bytes)", highlight=False)
+
+
+def alert_log(
+    *,
+    pack: Annotated[str | None, typer.Option("--pack", metavar="ID", help="Only this pack's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest this many.")] = 200,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List alerts: pack, level, when the sample was taken, the reasons, the state."""
+    with readable_errors():
+        with _reader(data_dir) as reader:
+            alerts = reader.alerts(pack, limit)
+        if as_json:
+            typer.echo(json.dumps(alerts, indent=1))
+            return
+        table = Table("sampled at (UTC)", "pack", "level", "state", "reasons", "provenance")
+        for alert in alerts:
+            subject = alert["pack_id"] or f"unit {alert['unit_id']}"
+            reasons = "; ".join(alert["reasons"])
+            table.add_row(
+                alert["sampled_at"], subject, alert["level"], alert["state"], reasons, alert["provenance"], style=None
+            )
+        out.print(table if alerts else "no alerts")
+
+
+def verify(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle that `export` wrote.")]) -> None:
+    """Check a bundle offline: every file against the manifest's hashes. Names the first thing that was altered."""
+    with readable_errors():
+        from packwatch.bundles import verify_bundle
+
+        files = verify_bundle(bundle)
+        for name, size in files.items():
+            out.print(f"  {name}  {size:,} bytes", highlight=False)
+        out.print(f"{bundle}: all {len(files)} files are as the manifest says", highlight=False)
+
+
+def score(
+    folder: Annotated[Path, typer.Argument(metavar="TRACES_DIR", help="A folder of traces with an index.csv.")],
+    *,
+    as_json: Json = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="DIR", help="Write a picture of each trace here.")
+    ] = None,
+) -> None:
+    """Judge the detector against labelled traces: when each level came, the lead before runaway, false alarms."""
+    with readable_errors():
+        from packwatch.judging import plot_trace, score_folder
+
+        scored = score_folder(folder)
+        if plot is not None:
+            plot.mkdir(parents=True, exist_ok=True)
+            for trace in scored.traces:
+                plot_trace(trace, plot)
+        if as_json:
+            typer.echo(json.dumps(scored.report, indent=1))
+            return
+        _print_score(scored.report)
+
+
+def _print_score(report: Mapping[str, Any]) -> None:
+    table = Table("trace", "label", "pack-days", "watch", "warning", "critical", "runaway", "recorded", "lead")
+    for row in report["traces"]:
+        seconds = [row[f"{level}_s"] for level in ("watch_at", "warning_at", "critical_at", "runaway_level_at")]
+        cells = [_seconds(value) for value in (*seconds, row["runaway_at_s"], row["lead_s"])]
+        table.add_row(row["trace"], row["label"], f"{row['pack_days']:.2f}", *cells)
+    out.print(table)
+    for name, value in report["summary"].items():
+        out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} s"
+
+
+def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: datetime | None, output: Path) -> None:
+    from packwatch.bundles import write_bundle
+
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        samples = Path(scratch) / "samples.parquet"
+        alerts = Path(scratch) / "alerts.json"
+        reader.export(pack, start, end, samples)
+        alerts.write_text(json.dumps(reader.alerts(pack, 10_000), indent=1))
+        about = {"pack_id": pack, "from": start.isoformat() if start else "", "to": end.isoformat() if end else ""}
+        files = {"samples.parquet": samples, "alerts.json": alerts}
+        write_bundle(output, files, created_at=datetime.now(UTC).isoformat(), about=about)
+
+
+def _moment(text: str | None, flag: str) -> datetime | None:
+    from packwatch.settings import SettingsError
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag} {text!r} is not a time like 2026-11-24T09:30:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _reader(data_dir: Path | None) -> AbstractContextManager[Reader]:
+    from packwatch.reading import open_reader
+    from packwatch.settings import Settings
+
+    return open_reader(Settings.load(data_dir=data_dir))

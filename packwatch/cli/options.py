@@ -1,0 +1,53 @@
+"""What the commands share: their common flags, and how an error becomes one readable line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+out = Console()
+err = Console(stderr=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Where stores and credentials lie. [default: packwatch-data]"),
+]
+Http = Annotated[
+    str | None,
+    typer.Option("--http", metavar="HOST:PORT", help="Where pages and API are served. [default: 127.0.0.1:8470]"),
+]
+Mqtt = Annotated[
+    str | None, typer.Option("--mqtt", metavar="HOST:PORT", help="The MQTT broker. [default: 127.0.0.1:18830]")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Print an expected error as one line on standard error and exit with 1; anything else is a defect and shows."""
+    from alerts.scoring import ScoringError
+    from ingest.stores.contract import StoreError
+    from packwatch.broker import BrokerError
+    from packwatch.bundles import BundleError
+    from packwatch.client import ServiceError
+    from packwatch.crew import TaskDiedError
+    from packwatch.data_dir import DataDirError
+    from packwatch.settings import SettingsError
+    from registry.errors import RegistryError
+    from telemetry.identifiers import IdentifierError
+    from telemetry.traces import TraceError
+
+    expected = (
+        BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ScoringError, ServiceError,
+        SettingsError, StoreError, TaskDiedError, TraceError, OSError,
+    )  # fmt: skip
+    try:
+        yield
+    except expected as error:
+        err.print(f"[bold red]packwatch:[/bold red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,116 @@
+"""Reads what was stored: from the running service of the data directory, else from the stores themselves."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dashboards.rows import alert_row
+from ingest.stores.contract import ExportFormat, TelemetryStore, UnitSpan
+from ingest.stores.duckdb import DuckDBStore
+from packwatch.client import ServiceClient
+from packwatch.settings import SettingsError
+from registry.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packwatch.settings import Settings
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+class Reader(Protocol):
+    """Two ways to the same data; both raise an error that says what was wrong."""
+
+    def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
+        """The newest alerts, as `alert_line` gives them."""
+
+    def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
+        """Write the pack's samples; the format by the file's name."""
+
+
+@contextmanager
+def open_reader(settings: Settings) -> Iterator[Reader]:
+    """The running service, or the stores. Raises SettingsError when the data directory holds nothing."""
+    client = ServiceClient.of(settings.data_dir)
+    if client is not None:
+        yield _ServiceReader(client)
+        return
+    path = store_path(settings)
+    if not path.exists():
+        raise SettingsError(f"{settings.data_dir} holds no data: name the data directory with --data-dir")
+    registry = Registry.open(settings.registry_address())
+    try:
+        store = DuckDBStore(path, threads=settings.store.threads, memory_limit_mb=settings.store.memory_limit_mb)
+        try:
+            yield _StoreReader(registry, store)
+        finally:
+            store.close()
+    finally:
+        registry.close()
+
+
+def store_path(settings: Settings) -> Path:
+    """The embedded store's file."""
+    return settings.data_dir / "telemetry.duckdb"
+
+
+def alert_line(row: dict[str, Any]) -> dict[str, Any]:
+    """An alert for `alert-log`: the API's alert with the pack's short name and ISO 8601 times."""
+    line: dict[str, Any] = {"pack": row["pack_id"]}
+    for name, value in row.items():
+        if name.endswith("_at_ms"):
+            line[name.removesuffix("_ms")] = None if value is None else _iso(value)
+        else:
+            line[name] = list(value) if isinstance(value, tuple) else value
+    return line
+
+
+class _ServiceReader:
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
+        return [alert_line(row) for row in self._client.get("/api/local/alerts", pack_id=pack_id, limit=limit)]
+
+    def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
+        self._client.download(
+            "/api/local/export",
+            output,
+            pack_id=pack_id,
+            from_ms=_to_ms(start or _EARLIEST),
+            to_ms=_to_ms(end or _LATEST),
+            format=output.suffix.removeprefix("."),
+        )
+
+
+class _StoreReader:
+    def __init__(self, registry: Registry, store: TelemetryStore) -> None:
+        self._registry = registry
+        self._store = store
+
+    def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
+        vehicles = {each.gateway_id: each.vehicle_name for each in self._registry.assignments() if each.gateway_id}
+        found = self._registry.alerts(pack_id, limit)
+        rows = [alert_row(alert, vehicle_name=vehicles.get(alert.gateway_id or "")) for alert in found]
+        return [alert_line({name: getattr(row, name) for name in row.__slots__}) for row in rows]
+
+    def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
+        spans = self._registry.units_of_pack(pack_id, start or _EARLIEST, end or _LATEST)
+        self._store.export(
+            [UnitSpan(span.unit_id, _to_ms(span.start), _to_ms(span.end)) for span in spans],
+            output,
+            ExportFormat(output.suffix.removeprefix(".")),
+        )
+
+
+def _to_ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
