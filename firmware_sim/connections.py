@@ -1,0 +1,87 @@
+"""Keeping one MQTT connection: connect, talk, and when it breaks wait and connect again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+from typing import TYPE_CHECKING
+
+import aiomqtt
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from telemetry.broker import BrokerAccess
+
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 8.0
+"""A broker on the same vehicle or machine: it is back soon or not at all, and a knock costs it little. **assumed**"""
+CALL_TIMEOUT_S = 5.0
+"""For a broker's answer to connect, subscribe and publish."""
+KEEPALIVE_S = 15
+"""A connection that died without a word is noticed after one and a half of it."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def keep_connected(
+    access: BrokerAccess, talk: Callable[[aiomqtt.Client], Awaitable[None]], *, name: str, pending_calls: int = 10
+) -> None:
+    """Connect and `talk`, again and again, until cancelled; then the connection is closed properly.
+
+    `talk` runs once for every connection, never twice at a time, and is expected to raise aiomqtt.MqttError (alone or
+    in a group) when the connection breaks. `pending_calls`: how many answers it may be waiting for at once.
+    """
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            async with connect(access, pending_calls=pending_calls) as client:
+                _log.debug("connected", of=name, host=access.host, port=access.port)
+                wait_s = FIRST_WAIT_S
+                await talk(client)
+        except* aiomqtt.MqttError as broken:
+            _log.info("connection_lost", of=name, host=access.host, port=access.port, why=_first_reason(broken))
+        # Spread the knocks of many units that lost the same broker; no secret hangs on it.
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
+        wait_s = min(wait_s * 2.0, LONGEST_WAIT_S)
+
+
+@contextlib.asynccontextmanager
+async def connect(access: BrokerAccess, *, pending_calls: int) -> AsyncIterator[aiomqtt.Client]:
+    """Open an MQTT 3.1.1 connection with a clean session. Raises aiomqtt.MqttError when the broker cannot be had."""
+    client = aiomqtt.Client(
+        access.host,
+        access.port,
+        username=access.username,
+        password=access.password,
+        tls_context=ssl.create_default_context() if access.tls else None,
+        protocol=aiomqtt.ProtocolVersion.V311,
+        timeout=CALL_TIMEOUT_S,
+        keepalive=KEEPALIVE_S,
+        max_queued_incoming_messages=1_000,
+    )
+    client.pending_calls_threshold = pending_calls
+    # aiomqtt leaves its socket open when it is cancelled while it connects: so let it finish first, then leave.
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await entering
+            await client.__aexit__(None, None, None)
+        raise
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
+
+
+def _first_reason(broken: BaseExceptionGroup[aiomqtt.MqttError]) -> str:
+    inner: BaseException = broken
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return str(inner)

@@ -1,0 +1,182 @@
+"""A sensor unit's firmware: it samples when due, packs samples into frames, and keeps them until they are stored.
+
+Pure: every time is an argument, in seconds of one monotonic clock of the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from firmware_sim.ring import FrameRing, KeptFrame
+from telemetry.frames import encode_frame, frame_from_values
+from telemetry.unit_link import ClockBeat, StoredReceipt, UnitConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from telemetry.samples import Provenance
+
+    Floats = NDArray[np.float64]
+
+CLOCK_BEAT_S = 10.0
+"""How often a unit tells its tick (the wire's contract)."""
+HOT_C = 50.0
+"""A unit whose hottest probe is above it reports every second by itself. **assumed**: 10 degC below `warning`, and
+seldom reached by sun alone (containers on land: up to 57 degC)."""
+COOL_C = 45.0
+"""... until the hottest has been below this for HOT_HOLD_S. **assumed**"""
+HOT_HOLD_S = 300.0
+HOT_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickClock:
+    """The unit's own clock: milliseconds since boot, by a quartz that is wrong by `drift_ppm` (positive = fast)."""
+
+    booted_at_s: float
+    drift_ppm: float = 0.0
+
+    def tick_ms(self, now_s: float) -> int:
+        return int((now_s - self.booted_at_s) * 1000.0 * (1.0 + self.drift_ppm * 1e-6))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """n samples in physical units, evenly spaced; NaN = not measured, None = the unit has no such sensor."""
+
+    temperatures_c: Floats
+    """(n, T)"""
+    voltages_v: Floats | None = None
+    """(n, V) cells or modules."""
+    pack_voltage_v: Floats | None = None
+    """(n,) and so are all that follow."""
+    ambient_c: Floats | None = None
+    humidity_pct: Floats | None = None
+    hydrogen_ppm: Floats | None = None
+    carbon_monoxide_ppm: Floats | None = None
+    voc_ppm: Floats | None = None
+    shock_g: Floats | None = None
+
+    def cut(self, start: int, stop: int) -> Rows:
+        """Rows start..stop-1, of every sensor."""
+        fitted = {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
+        return Rows(**{name: column[start:stop] for name, column in fitted.items()})
+
+
+_COLUMNS = tuple(field.name for field in fields(Rows))
+
+
+class Firmware:
+    """One boot of one unit. Not thread-safe: one task samples, and the same event loop runs the link."""
+
+    def __init__(
+        self,
+        *,
+        unit_id: str,
+        boot_id: str,
+        provenance: Provenance,
+        clock: TickClock,
+        report_interval_s: float,
+        ring: FrameRing | None = None,
+        utc_at_tick_zero_ms: int | None = None,
+    ) -> None:
+        """utc_at_tick_zero_ms: only for a unit with trusted time (replay); it sends no clock beats."""
+        self.unit_id = unit_id
+        self.boot_id = boot_id
+        self.provenance = provenance
+        self.ring = ring or FrameRing()
+        self._clock = clock
+        self._utc_at_tick_zero_ms = utc_at_tick_zero_ms
+        self._own_interval_s = report_interval_s
+        self._asked_interval_s: float | None = None
+        self._hot_until_s: float | None = None
+        self._sampled_at_s: float | None = None
+        self._beat_at_s: float | None = None
+        self._number = 0
+
+    @property
+    def report_interval_s(self) -> float:
+        """Seconds between frames now: as configured, or as the unit thinks best, and faster while it sees heat."""
+        wanted = self._own_interval_s if self._asked_interval_s is None else self._asked_interval_s
+        return wanted if self._hot_until_s is None else min(wanted, HOT_INTERVAL_S)
+
+    def due_at_s(self) -> float | None:
+        """When to sample next; None = at once, since it never has."""
+        return None if self._sampled_at_s is None else self._sampled_at_s + self.report_interval_s
+
+    def sample(self, rows: Rows, now_s: float) -> KeptFrame:
+        """Take one sample now (rows of one) into a frame."""
+        self._watch_heat(rows.temperatures_c, now_s)
+        # Keep the grid of the interval, so that waking a little late does not add up; but never catch up in bursts.
+        due_at_s = self.due_at_s()
+        on_time = due_at_s is not None and abs(now_s - due_at_s) < self.report_interval_s / 2.0
+        self._sampled_at_s = due_at_s if on_time else now_s
+        period_ms = max(1, round(self.report_interval_s * 1000.0))
+        return self.record(rows, tick_ms=self._clock.tick_ms(now_s), period_ms=period_ms)
+
+    def record(self, rows: Rows, *, tick_ms: int, period_ms: int) -> KeptFrame:
+        """Make a frame of rows that are evenly spaced from `tick_ms` on, and keep it. Raises WireError on misfits."""
+        self.ring.make_room()
+        frame = frame_from_values(
+            boot_id=self.boot_id,
+            number=self._number,
+            tick_ms=tick_ms,
+            period_ms=period_ms,
+            provenance=self.provenance,
+            utc_at_tick_zero_ms=self._utc_at_tick_zero_ms,
+            lost_frames=self.ring.lost,
+            temperatures_c=rows.temperatures_c,
+            voltages_v=rows.voltages_v,
+            pack_voltage_v=rows.pack_voltage_v,
+            ambient_c=rows.ambient_c,
+            humidity_pct=rows.humidity_pct,
+            hydrogen_ppm=rows.hydrogen_ppm,
+            carbon_monoxide_ppm=rows.carbon_monoxide_ppm,
+            voc_ppm=rows.voc_ppm,
+            shock_g=rows.shock_g,
+        )
+        kept = KeptFrame(number=self._number, payload=encode_frame(frame))
+        self.ring.keep(kept)
+        self._number += 1
+        return kept
+
+    def acknowledge(self, receipt: StoredReceipt) -> bool:
+        """Forget a frame that the gateway has taken. False for another boot's, and for one that is gone already."""
+        return receipt.boot_id == self.boot_id and self.ring.acknowledge(receipt.frame)
+
+    def configure(self, config: UnitConfig) -> None:
+        """Follow the cloud's wish from the next sample on; None gives the choice back to the unit."""
+        self._asked_interval_s = config.report_interval_s
+
+    def connected(self) -> None:
+        """A new connection: everything unacknowledged is sent again, and the clock is told at once."""
+        self.ring.forget_sent()
+        self._beat_at_s = None
+
+    def clock_beat(self, now_s: float) -> ClockBeat | None:
+        """The clock beat if one is due; it then counts as sent."""
+        due_at_s = self.next_beat_s(now_s)
+        if due_at_s is None or now_s < due_at_s:
+            return None
+        self._beat_at_s = now_s
+        return ClockBeat(boot_id=self.boot_id, tick_ms=self._clock.tick_ms(now_s))
+
+    def next_beat_s(self, now_s: float) -> float | None:
+        """When the next clock beat is due; None = never, for a unit whose time is trusted."""
+        if self._utc_at_tick_zero_ms is not None:
+            return None
+        return now_s if self._beat_at_s is None else self._beat_at_s + CLOCK_BEAT_S
+
+    def _watch_heat(self, temperatures_c: Floats, now_s: float) -> None:
+        measured_c = temperatures_c[np.isfinite(temperatures_c)]
+        if len(measured_c) == 0:
+            # A unit that has gone blind keeps its pace: missing probes never make things look better.
+            return
+        hottest_c = float(measured_c.max())
+        if hottest_c >= HOT_C or (self._hot_until_s is not None and hottest_c >= COOL_C):
+            self._hot_until_s = now_s + HOT_HOLD_S
+        elif self._hot_until_s is not None and now_s >= self._hot_until_s:
+            self._hot_until_s = None
