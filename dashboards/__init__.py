@@ -1,0 +1,1 @@
+"""Pages and API: the live board, one pack's history, alerts to acknowledge, and what ingest refused."""

@@ -1,0 +1,144 @@
+"""The application: pages, API and live stream over one board. The composition root hands in everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+
+from dashboards import (
+    routes_alerts,
+    routes_board,
+    routes_intake,
+    routes_local,
+    routes_operation,
+    routes_packs,
+    routes_session,
+)
+from dashboards.accounts import Passwords
+from dashboards.answers import add_error_answers
+from dashboards.context import Context
+from dashboards.front_end import FrontEnd
+from dashboards.guard import Guard
+from dashboards.sessions import LIFETIME_S, SignedOut
+from dashboards.stream import EventEncoder
+from dashboards.throttle import SignInThrottle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from dashboards.board import LiveBoard
+    from dashboards.ports import AlertDesk, Enroller, HistoryReader
+    from registry.registry import Registry
+
+STATIC_DIR = Path(__file__).parent / "static"
+"""Where Vite puts the built front end."""
+LOOPBACK_NAMES = ("localhost",)
+"""Addresses in digits always pass."""
+BODY_MAX_BYTES = 64 * 1024
+"""The largest request this API has a use for is an enrolment, well below 8 KiB. **assumed**"""
+EXPORTS_AT_ONCE = 2
+"""**assumed**: an export takes a core of a machine that must take data meanwhile."""
+
+_TAGS = [
+    {"name": "session", "description": "Signing in and out."},
+    {"name": "board", "description": "What every pack does now, at once and as a stream."},
+    {"name": "packs", "description": "One pack: record, history, export."},
+    {"name": "alerts", "description": "Alerts and what people do about them."},
+    {"name": "intake", "description": "What could not be taken, and why."},
+    {"name": "local", "description": "For the command line on the service's own machine, by service token."},
+    {"name": "operation", "description": "Health and metrics."},
+]
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def create_app(
+    *,
+    registry: Registry,
+    board: LiveBoard,
+    history: HistoryReader,
+    alert_desk: AlertDesk,
+    enroller: Enroller | None,
+    session_secret: str,
+    service_token: str,
+    shutdown: asyncio.Event,
+    allowed_hosts: Sequence[str] = (),
+    static_dir: Path = STATIC_DIR,
+    https: bool = False,
+    health: Callable[[], str | None] = lambda: None,
+    try_again_on: Sequence[type[Exception]] = (),
+    metrics: CollectorRegistry = REGISTRY,
+    now_ms: Callable[[], int] = _wall_clock_ms,
+) -> FastAPI:
+    """The whole dashboards room as one ASGI application; it needs no lifespan.
+
+    allowed_hosts: names (without port) that browsers may use besides localhost and addresses in digits. https: the
+    pages are reached over TLS only, so the cookie is Secure. try_again_on: what the history raises when it cannot be
+    read now. shutdown: set it before the server stops, and open streams end at once.
+    """
+    app = FastAPI(
+        title="Packwatch",
+        version="1",
+        summary="Watches electric-vehicle battery packs while they travel.",
+        description=(__doc__ or "") + " Times are integer milliseconds UTC; null means not measured or not known. "
+        "Unsafe methods need the header `X-Packwatch: 1` and the same origin, or a bearer token.",
+        openapi_tags=_TAGS,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=BODY_MAX_BYTES,
+        middleware=[
+            Middleware(Guard, allowed_hosts=(*LOOPBACK_NAMES, *allowed_hosts)),
+            Middleware(
+                SessionMiddleware,
+                secret_key=session_secret,
+                # Browsers share cookies among the ports of a host: two installations must not sign each other out.
+                session_cookie=f"packwatch-{hashlib.sha256(session_secret.encode()).hexdigest()[:8]}",
+                max_age=LIFETIME_S,
+                same_site="strict",
+                https_only=https,
+            ),
+        ],
+    )
+    app.state.context = Context(
+        registry=registry,
+        board=board,
+        history=history,
+        alert_desk=alert_desk,
+        enroller=enroller,
+        now_ms=now_ms,
+        health=health,
+        shutdown=shutdown,
+        metrics=metrics,
+        service_token=service_token,
+        passwords=Passwords(),
+        throttle=SignInThrottle(),
+        signed_out=SignedOut(),
+        encoder=EventEncoder(),
+        exports=asyncio.Semaphore(EXPORTS_AT_ONCE),
+    )
+    add_error_answers(app, try_again_on)
+    for room in (
+        routes_session,
+        routes_board,
+        routes_packs,
+        routes_alerts,
+        routes_intake,
+        routes_local,
+        routes_operation,
+    ):
+        app.include_router(room.router)
+    app.mount("/", FrontEnd(static_dir))
+    return app

@@ -1,0 +1,67 @@
+"""What requests bring, and how large it may be."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from dashboards.models import Model
+from registry.kinds import ChannelKind, Chemistry, PackClass
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
+Comment = Annotated[str, Field(max_length=1000)]
+
+
+class SignIn(Model):
+    """A name and its password."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    password: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Claim(Model):
+    """The one-time link's token, and the name and password that the account shall have."""
+
+    token: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    password: Annotated[str, Field(max_length=1000)]
+
+
+class Acknowledge(Model):
+    """Somebody has seen it. It silences nobody else."""
+
+    version: Annotated[int, Field(ge=0)]
+    comment: Comment | None = None
+
+
+class Close(Model):
+    """A person ends the alert and says why."""
+
+    version: Annotated[int, Field(ge=0)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+
+
+class Enrolment(Model):
+    """A unit on a pack, behind a gateway. Doing it again changes nothing."""
+
+    fleet_id: Identifier
+    gateway_id: Identifier
+    vehicle_id: Identifier | None = None
+    vehicle_name: str | None = None
+    pack_id: Identifier
+    chemistry: Chemistry = Chemistry.UNKNOWN
+    pack_class: PackClass
+    capacity_ah: float | None = None
+    series_count: int | None = None
+    max_operating_temperature_c: float | None = None
+    unit_id: Identifier
+    report_interval_s: float = 10.0
+    temperature_channels: int
+    voltage_channels: int
+    voltage_kinds: tuple[ChannelKind, ...] | None = None
+    simulated: bool
+    """Its samples are not measured now: simulated, synthetic or replayed."""
+    class_assessed_by: str | None = None
+    class_criteria: str | None = None
+    class_outcome: str | None = None
+    bound_from: AwareDatetime | None = None
+    """Since when the unit watches the pack; ISO 8601. null: from now on."""

@@ -1,0 +1,117 @@
+"""What the pages need from the other rooms. The composition root hands in objects that fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dashboards.rows import Intake
+    from registry.enrolment import Enrolment
+    from registry.records import Alert
+    from telemetry.samples import Provenance
+
+FileFormat = Literal["csv", "parquet"]
+Span = tuple[str, int, int]
+"""A unit's data from a time up to, not including, another: (unit_id, start_ms, end_ms), UTC."""
+
+
+class Band(Protocol):
+    """Lowest, mean and highest value in each bucket: (p, C) or (p,), float32; NaN = nothing measured there."""
+
+    @property
+    def minimum(self) -> NDArray[np.float32]: ...
+    @property
+    def mean(self) -> NDArray[np.float32]: ...
+    @property
+    def maximum(self) -> NDArray[np.float32]: ...
+
+
+class Series(Protocol):
+    """One unit's history, as measured or reduced to buckets of equal length."""
+
+    @property
+    def at_ms(self) -> NDArray[np.int64]:
+        """(p,) UTC, increasing: the samples' times when `raw`, otherwise where each bucket begins."""
+
+    @property
+    def raw(self) -> bool:
+        """Every sample is here; minimum, mean and maximum are the same."""
+
+    @property
+    def temperatures_c(self) -> Band: ...
+    @property
+    def voltages_v(self) -> Band: ...
+    @property
+    def singles(self) -> Mapping[str, Band]:
+        """(p,) by name of SINGLE_CHANNELS; only what was measured in the span."""
+
+    @property
+    def quality(self) -> NDArray[np.uint32]:
+        """(p,) Quality bits of the bucket's samples, united."""
+
+    @property
+    def provenances(self) -> frozenset[Provenance]: ...
+
+
+class HistoryReader(Protocol):
+    """The telemetry store, read only. Methods block, may be called from any thread, and may overlap."""
+
+    def latest_at(self, unit_id: str) -> int | None:
+        """The time of the unit's newest sample, ms UTC; None without any."""
+
+    def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
+        """One unit's history in at most `points` buckets; as measured when it has no more samples than that."""
+
+    def export(self, spans: Sequence[Span], path: Path, file_format: FileFormat) -> object:
+        """Write the spans' samples to `path`, ordered by time, in constant memory."""
+
+
+class AlertDesk(Protocol):
+    """Where people act on alerts. Both return the alert as it is afterwards and have told the board by then.
+
+    Both raise NotFoundError, ConflictError (`version` is not the newest), and RefusedError (not a step of its life).
+    """
+
+    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert: ...
+
+    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert: ...
+
+
+class IntakeMeter(Protocol):
+    """Ingest's counters. Called from the event loop about once a second: it must not block."""
+
+    def snapshot(self) -> Intake: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLogin:
+    """An account at the broker. The password stays out of logs and `repr`."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """How an enrolled unit and its gateway reach the broker."""
+
+    fleet_id: str
+    gateway: BrokerLogin
+    unit: BrokerLogin
+    mqtt_host: str
+    mqtt_port: int
+
+
+class Enroller(Protocol):
+    """Registers what an enrolment names and opens broker accounts for it. Doing it again changes nothing."""
+
+    async def enrol(self, enrolment: Enrolment) -> Enrolled:
+        """Raises RefusedError or ConflictError, with the reason, for what may not be."""

@@ -1,0 +1,69 @@
+"""For operators: is it well, what does it count, and what does the API look like."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from dashboards.answers import json_answer, problem, problems
+from dashboards.board import LiveBoard
+from dashboards.context import House
+from dashboards.models import Problem
+from dashboards.rows import NO_DATA, Board
+from dashboards.sessions import reader
+from registry.kinds import Level
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", operation_id="getHealth", responses={503: {"model": Problem}})
+async def healthz(house: House) -> Response:
+    """200 once the service takes data and serves pages. Needs no sign-in."""
+    complaint = house.health()
+    if complaint is not None:
+        return problem(503, complaint, {"retry-after": "1"})
+    return json_answer({"status": "ok"})
+
+
+@router.get(
+    "/metrics", operation_id="getMetrics", response_class=Response, responses=problems(), dependencies=[Depends(reader)]
+)
+async def metrics(house: House) -> Response:
+    """Counters of the whole process for Prometheus, by session or service token."""
+    own = CollectorRegistry()
+    own.register(_BoardGauges(house.board.snapshot(house.now_ms()), house.board))
+    text = await to_thread.run_sync(generate_latest, house.metrics) + generate_latest(own)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/api/openapi.json", include_in_schema=False, dependencies=[Depends(reader)])
+def openapi(request: Request) -> Response:
+    """What this API takes and gives."""
+    return json_answer(request.app.openapi())
+
+
+class _BoardGauges:
+    """The board in numbers, collected once."""
+
+    def __init__(self, snapshot: Board, board: LiveBoard) -> None:
+        self._snapshot = snapshot
+        self._version = board.version
+
+    def collect(self) -> Iterator[Metric]:
+        """Gauges of packs by level, silent packs, and open alerts by level."""
+        packs = Counter(row.level for row in self._snapshot.packs)
+        alerts = Counter(row.level for row in self._snapshot.alerts)
+        by_level = GaugeMetricFamily("packwatch_board_packs", "Packs shown, by level", labels=["level"])
+        for level in (NO_DATA, *Level):
+            by_level.add_metric([str(level)], packs[level])
+        yield by_level
+        silent = sum(row.silent for row in self._snapshot.packs)
+        yield GaugeMetricFamily("packwatch_board_silent_packs", "Packs shown whose unit is silent", value=silent)
+        open_alerts = GaugeMetricFamily("packwatch_board_open_alerts", "Alerts not closed, by level", labels=["level"])
+        for level in Level:
+            open_alerts.add_metric([str(level)], alerts[level])
+        yield open_alerts
