@@ -1,0 +1,307 @@
+"""The fixed detector: ceilings and the runaway rule, over the rows of all packs at once. Pure but for its `states`.
+
+Late rows (older than the newest one of their pack) are held against the ceilings on their own: they may raise a
+level, and never lower or clear one. All else looks at the other rows, in event time. How rows were cut into batches
+changes nothing, and neither does a row that comes again; channels that come one by one, each with the same time, are
+one row (a plain edge node may send them so).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from alerts.pack_states import NEVER_MS
+from alerts.scans import group_ends, group_starts, last_true, row_before, running_max
+from alerts.voltages import follow_voltages
+from registry.kinds import Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.pack_states import PackStates
+    from alerts.rules import Hysteresis, Rules
+    from alerts.voltages import Voltages
+
+_N = TypeVar("_N", bound=np.generic)
+
+_ROUNDING_C = 1e-3
+"""degC. Temperatures travel as float32: a difference of two near 1,000 degC may be off by a tenth of this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """N samples of any packs with the same channels; a pack's rows lie together, in order of arrival. NaN = missing."""
+
+    slot: NDArray[np.int64]
+    """(N,)"""
+    sampled_at_ms: NDArray[np.int64]
+    """(N,) UTC, ms since 1970, or any other count of ms that is not negative."""
+    temperatures_c: NDArray[np.float32]
+    """(N, T)"""
+    voltages_v: NDArray[np.float32]
+    """(N, V)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crossings:
+    """K rows at which a slot's level changed, in row order, with what the words about them need."""
+
+    row: NDArray[np.int64]
+    """(K,) of `Rows`."""
+    rank_before: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    late_by_ms: NDArray[np.int64]
+    """(K,) how much older the row is than the newest of its pack; 0 = it is live."""
+    temperatures_c: NDArray[np.float32]
+    """(K, T)"""
+    runaway: NDArray[np.bool_]
+    """(K, T) probes by which the runaway rule holds."""
+    rate_c_per_s: NDArray[np.float32]
+    """(K, T) since the probe's reading before; NaN where there is none to trust."""
+    rise_s: NDArray[np.float32]
+    """(K, T) for how long the probe has risen at the rule's rate."""
+    fallen: NDArray[np.bool_]
+    """(K, V) channels whose latest voltage is a collapse."""
+    voltages_v: NDArray[np.float32]
+    """(K, V)"""
+    references_v: NDArray[np.float32]
+    """(K, V)"""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
+    """Take one or more rows in: changes `states`, returns the changes of level.
+
+    Nearly all packs are calm nearly always, so what only matters near a level is computed for the packs there alone.
+    """
+    slot, sampled_at_ms = rows.slot, rows.sampled_at_ms
+    starts = group_starts(slot)
+    newest_ms = running_max(sampled_at_ms, starts, states.newest_ms[slot])
+    newest_before_ms = np.where(np.arange(len(slot)) == starts, states.newest_ms[slot], np.roll(newest_ms, 1))
+    live = sampled_at_ms >= newest_before_ms
+
+    steps = _steps(states, rules, rows, starts, live)
+    voltages = follow_voltages(
+        states, rules.runaway, all_slots=slot, all_ms=sampled_at_ms, all_v=rows.voltages_v, live=live
+    )
+
+    lowest_c = min(ceiling.at_c for ceiling in rules.ceilings)
+    lively = (rows.temperatures_c >= lowest_c).any(axis=1) | steps.rising.any(axis=1)
+    ends = group_ends(starts)
+    end_slots = slot[ends]
+    first_rows = starts[ends]
+    busy_slots = states.above[end_slots].any(axis=(1, 2)) | states.rise_ms[end_slots].any(axis=1)
+    busy = np.logical_or.reduceat(lively, first_rows) | busy_slots
+    chosen = np.flatnonzero(np.repeat(busy, ends - first_rows + 1))
+    crossings = _near_a_level(
+        states,
+        rules=rules,
+        all_rows=rows,
+        all_steps=steps,
+        voltages=voltages,
+        chosen=chosen,
+        newest_before_ms=newest_before_ms,
+    )
+
+    _remember(states, rows, starts, ends, steps.measured)
+    states.newest_ms[end_slots] = newest_ms[ends]
+    return crossings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Steps:
+    """(N, T) each reading against the probe's reading before."""
+
+    measured: NDArray[np.bool_]
+    """A live reading, and not the same once more."""
+    before_c: NDArray[np.float32]
+    step_ms: NDArray[np.int64]
+    trusted: NDArray[np.bool_]
+    """Both are there, and the gap between them is not too long."""
+    rising: NDArray[np.bool_]
+    """At the runaway rule's rate or faster."""
+
+    def __getitem__(self, chosen: NDArray[np.int64]) -> _Steps:
+        return _Steps(
+            measured=self.measured[chosen],
+            before_c=self.before_c[chosen],
+            step_ms=self.step_ms[chosen],
+            trusted=self.trusted[chosen],
+            rising=self.rising[chosen],
+        )
+
+
+def _steps(states: PackStates, rules: Rules, rows: Rows, starts: NDArray[np.int64], live: NDArray[np.bool_]) -> _Steps:
+    before_c = states.reading_c[rows.slot]
+    before_ms = states.reading_ms[rows.slot]
+    readings = np.isfinite(rows.temperatures_c) & live[:, None]
+    if np.array_equal(starts, np.arange(len(starts))):  # one row a pack: the usual case at full rate
+        measured = readings & (before_ms < rows.sampled_at_ms[:, None])
+    else:
+        # Times of live rows never decrease, so a reading is new if the probe's reading before has another time.
+        earlier = row_before(last_true(readings))
+        latest_ms = np.where(earlier >= starts[:, None], rows.sampled_at_ms[np.maximum(earlier, 0)], before_ms)
+        measured = readings & (latest_ms < rows.sampled_at_ms[:, None])
+        earlier = row_before(last_true(measured))
+        inside = earlier >= starts[:, None]
+        earlier = np.where(inside, earlier, 0)
+        before_c = np.where(inside, np.take_along_axis(rows.temperatures_c, earlier, axis=0), before_c)
+        before_ms = np.where(inside, rows.sampled_at_ms[earlier], before_ms)
+    step_ms = rows.sampled_at_ms[:, None] - before_ms
+    trusted = measured & (before_ms != NEVER_MS) & (step_ms <= states.longest_gap_ms[rows.slot][:, None])
+    enough_c = step_ms.astype(np.float32) * np.float32(rules.runaway.rate_c_per_s / 1000) - np.float32(_ROUNDING_C)
+    rising = trusted & (rows.temperatures_c - before_c >= enough_c)
+    return _Steps(measured=measured, before_c=before_c, step_ms=step_ms, trusted=trusted, rising=rising)
+
+
+def _near_a_level(
+    states: PackStates,
+    *,
+    rules: Rules,
+    all_rows: Rows,
+    all_steps: _Steps,
+    voltages: Voltages,
+    chosen: NDArray[np.int64],
+    newest_before_ms: NDArray[np.int64],
+) -> Crossings:
+    """Levels of the `chosen` rows, which are all rows of their packs."""
+    rows = Rows(
+        slot=all_rows.slot[chosen],
+        sampled_at_ms=all_rows.sampled_at_ms[chosen],
+        temperatures_c=all_rows.temperatures_c[chosen],
+        voltages_v=all_rows.voltages_v[chosen],
+    )
+    slot, t_ms, steps = rows.slot, rows.sampled_at_ms, all_steps[chosen]
+    newest_before_ms = newest_before_ms[chosen]
+    starts = group_starts(slot)
+    ends = group_ends(starts)
+    settled = (t_ms >= states.settled_from_ms[slot]) & (t_ms <= states.settled_until_ms[slot])
+    settled_rank = np.where(settled, states.settled_level[slot], 0)
+
+    rise_ms = _rise_ms(states, rows, steps, starts)
+    long_enough = (rise_ms > rules.runaway.longer_than_s * 1000) & (rise_ms > steps.step_ms)
+    too_hot = rows.temperatures_c >= states.max_operating_c[slot][:, None]
+    runaway = long_enough & (too_hot | voltages.fallen[chosen].any(axis=1, keepdims=True))
+    runaway &= (settled_rank < Level.RUNAWAY.rank)[:, None]
+    fired = np.where(runaway.any(axis=1), Level.RUNAWAY.rank, 0)
+    held = np.zeros(len(chosen), np.int64)
+    clearing = 0
+    for ceiling in rules.ceilings:
+        exceeds = (rows.temperatures_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
+        if ceiling.clears is None:
+            fired = np.maximum(fired, np.where(exceeds.any(axis=1), ceiling.level.rank, 0))
+        else:
+            above = _above(
+                states,
+                clearing=clearing,
+                hysteresis=ceiling.clears,
+                rows=rows,
+                steps=steps,
+                starts=starts,
+                exceeds=exceeds,
+                newest_before_ms=newest_before_ms,
+            )
+            held = np.maximum(held, np.where(above.any(axis=1), ceiling.level.rank, 0))
+            clearing += 1
+    latched = running_max(fired, starts, states.latched[slot])
+    level = np.maximum(latched, held)
+    before = np.where(np.arange(len(level)) == starts, states.level[slot], np.roll(level, 1))
+
+    states.rise_ms[slot[ends]] = _latest(rise_ms, steps.measured, starts, ends, states.rise_ms[slot[ends]])
+    states.latched[slot[ends]] = latched[ends]
+    states.level[slot[ends]] = level[ends]
+
+    at = np.flatnonzero(level != before)
+    risen_c = np.where(steps.trusted, rows.temperatures_c - steps.before_c, np.nan)[at]
+    return Crossings(
+        row=chosen[at],
+        rank_before=before[at],
+        rank=level[at],
+        late_by_ms=np.maximum(newest_before_ms - t_ms, 0)[at],
+        temperatures_c=rows.temperatures_c[at],
+        runaway=runaway[at],
+        rate_c_per_s=(risen_c * 1000 / np.where(steps.trusted, steps.step_ms, 1)[at]).astype(np.float32),
+        rise_s=(rise_ms[at] / 1000).astype(np.float32),
+        fallen=voltages.fallen[chosen[at]],
+        voltages_v=rows.voltages_v[at],
+        references_v=voltages.references_of(chosen[at]),
+    )
+
+
+def _rise_ms(states: PackStates, rows: Rows, steps: _Steps, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N, T) for how long each probe has risen at the rule's rate: since its latest reading that did not."""
+    base_row = last_true(steps.measured & ~steps.rising)
+    inside = base_row >= starts[:, None]
+    carried_ms = states.reading_ms[rows.slot] - states.rise_ms[rows.slot]
+    base_ms = np.where(inside, rows.sampled_at_ms[np.where(inside, base_row, 0)], carried_ms)
+    return np.where(steps.rising, rows.sampled_at_ms[:, None] - base_ms, 0)
+
+
+def _above(
+    states: PackStates,
+    *,
+    clearing: int,
+    hysteresis: Hysteresis,
+    rows: Rows,
+    steps: _Steps,
+    starts: NDArray[np.int64],
+    exceeds: NDArray[np.bool_],
+    newest_before_ms: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """(N, T) whether each probe passed the `clearing`-th ceiling that clears, and has not stayed below it since.
+
+    A stay below begins with the first low reading after a higher one or after a gap that is too long. A late row
+    above the ceiling makes it begin anew, at the newest time that was known. A probe that is not measured stays as it
+    was, so a hot probe that dies does not clear.
+    """
+    late = rows.sampled_at_ms < newest_before_ms
+    low = steps.measured & (rows.temperatures_c < hysteresis.below_c)
+    stays = steps.trusted & (steps.before_c < hysteresis.below_c)
+    since_row = last_true((low & ~stays) | (exceeds & late[:, None]))
+    since_ms = np.where(late, newest_before_ms, rows.sampled_at_ms)[np.maximum(since_row, 0)]
+    since_ms = np.where(since_row >= starts[:, None], since_ms, states.low_since_ms[rows.slot, clearing])
+    clears = low & (rows.sampled_at_ms[:, None] - since_ms >= hysteresis.after_s * 1000)
+
+    exceeded_row, cleared_row = last_true(exceeds), last_true(clears)
+    inside = np.maximum(exceeded_row, cleared_row) >= starts[:, None]
+    above = np.where(inside, exceeded_row > cleared_row, states.above[rows.slot, clearing])
+    ends = group_ends(starts)
+    states.above[rows.slot[ends], clearing] = above[ends]
+    states.low_since_ms[rows.slot[ends], clearing] = since_ms[ends]
+    return above
+
+
+def _latest(
+    values: NDArray[_N],
+    mask: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    carried: NDArray[_N],
+) -> NDArray[_N]:
+    """(G, T) each group's value in its latest row where `mask` held; `carried` (G, T) where it never did."""
+    row = last_true(mask)[ends]
+    inside = row >= starts[ends][:, None]
+    return np.where(inside, np.take_along_axis(values, np.where(inside, row, 0), axis=0), carried)
+
+
+def _remember(
+    states: PackStates,
+    rows: Rows,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    measured: NDArray[np.bool_],
+) -> None:
+    """Each probe's latest live reading."""
+    slots = rows.slot[ends]
+    if len(ends) == len(starts):  # one row a pack: the usual case at full rate
+        states.reading_c[slots] = np.where(measured, rows.temperatures_c, states.reading_c[slots])
+        states.reading_ms[slots] = np.where(measured, rows.sampled_at_ms[:, None], states.reading_ms[slots])
+        return
+    times_ms = np.broadcast_to(rows.sampled_at_ms[:, None], measured.shape)
+    states.reading_c[slots] = _latest(rows.temperatures_c, measured, starts, ends, states.reading_c[slots])
+    states.reading_ms[slots] = _latest(times_ms, measured, starts, ends, states.reading_ms[slots])

@@ -1,0 +1,316 @@
+"""The frame around the detector: batches of many units in, changes of level out. Pure: it performs no I/O.
+
+It packs batches into rows, keeps whom each unit's series is about, drops frames that were evaluated already, and
+gathers units into packs. How rows are judged is the detector's alone (`alerts.ceilings`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.ceilings import Rows, evaluate
+from alerts.levels import Settled, Standing, Subject, Transition
+from alerts.pack_states import PackStates
+from alerts.reasons import circumstances_of, reasons_of
+from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, DEFAULT_REPORT_INTERVAL_S, LATCHING_FROM, RULES, Rules
+from alerts.seen_frames import SeenFrames
+from registry.kinds import AlertKind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from registry.enrolment import Assignment
+    from telemetry.samples import Provenance, ReceivedBatch
+
+UNREGISTERED_UNITS_KEPT = 10_000
+"""**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
+hot, its alert stays open, and is what it begins with when it comes back."""
+
+_LEVELS = tuple(Level)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Series:
+    """One unit's samples about one subject: a slot in a detector's states."""
+
+    subject: Subject
+    assignment: Assignment | None
+    states: PackStates
+    slot: int
+    level: Level = Level.NORMAL
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Packing:
+    """The batches of one observe that share a layout of channels, in their order."""
+
+    states: PackStates
+    orders: list[int] = field(default_factory=list)
+    batches: list[ReceivedBatch] = field(default_factory=list)
+    series: list[_Series] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Crossing:
+    """A series' level changed: what is needed to tell it of its subject."""
+
+    order: tuple[int, int]
+    series: _Series
+    level: Level
+    reasons: list[str]
+    sampled_at_ms: int
+    received: ReceivedBatch
+
+
+class Engine:
+    """Levels of all subjects, in event time."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self._rules = rules
+        self._clearing_ranks = np.array([c.level.rank for c in rules.ceilings if c.clears is not None], np.int64)
+        self._assignments: dict[str, Assignment] = {}
+        self._vehicles: dict[str, str] = {}
+        self._states: dict[tuple[int, int], PackStates] = {}
+        self._series: dict[tuple[str, Provenance], _Series] = {}
+        self._unregistered: OrderedDict[tuple[str, Provenance], None] = OrderedDict()
+        self._of_subject: dict[Subject, list[_Series]] = {}
+        self._standing: dict[Subject, Standing] = {}
+        self._settled: dict[Subject, Settled] = {}
+        self._seen: dict[str, SeenFrames] = {}
+        self.duplicate_batches = 0
+        """Batches dropped since they were evaluated before."""
+
+    def assign(self, assignments: Iterable[Assignment]) -> None:
+        """What each registered unit watches from now on; replaces what was said before.
+
+        A unit of which something changed begins a new series, with the level that its pack has.
+        """
+        before, self._assignments = self._assignments, {each.unit_id: each for each in assignments}
+        self._vehicles |= {
+            each.gateway_id: each.vehicle_name
+            for each in self._assignments.values()
+            if each.gateway_id is not None and each.vehicle_name is not None
+        }
+        for key in [key for key in self._series if before.get(key[0]) != self._assignments.get(key[0])]:
+            self._retire(key)
+
+    def name_vehicle(self, gateway_id: str, vehicle_name: str) -> None:
+        """What the gateway is on, for words about units that are not registered."""
+        self._vehicles[gateway_id] = vehicle_name
+
+    def knows(self, unit_id: str) -> bool:
+        """Whether the unit is registered, as far as `assign` was told."""
+        return unit_id in self._assignments
+
+    def restore(self, subject: Subject, *, standing: Standing | None = None, settled: Settled | None = None) -> None:
+        """Tell, before its first sample, what a subject had when an earlier run ended."""
+        if standing is not None:
+            self._standing[subject] = standing
+        if settled is not None:
+            self._settled[subject] = settled
+
+    def release(self, subject: Subject) -> int | None:
+        """A person closed the subject's alert: its level ends. A newer sample that is still hot raises it anew.
+
+        Returns the event time up to which that settles its samples; None when none came since the start.
+        """
+        standing = self._standing.pop(subject, None)
+        series = self._of_subject.get(subject, [])
+        newest_ms = max((int(each.states.newest_ms[each.slot]) for each in series), default=None)
+        if standing is not None and newest_ms is not None:
+            self._settle(subject, Settled(from_ms=standing.since_ms, until_ms=newest_ms, peak=standing.peak))
+        for each in series:
+            each.states.release(each.slot)
+            each.level = Level.NORMAL
+        return newest_ms
+
+    def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
+        """Evaluate batches in their order of arrival; returns what changed, in that order."""
+        transitions: list[Transition] = []
+        packings: dict[tuple[int, int], _Packing] = {}
+        for order, received in enumerate(batches):
+            batch = received.batch
+            if not len(batch) or self._is_duplicate(received):
+                continue
+            key = (batch.unit_id, batch.provenance)
+            layout = (batch.temperatures_c.shape[1], batch.voltages_v.shape[1])
+            series = self._series.get(key)
+            if series is not None and series.states.layout != layout:
+                transitions += self._take_in(packings)
+                packings = {}
+                self._retire(key)
+                series = None
+            if series is None:
+                series = self._begin(received, layout)
+            elif series.subject.kind is AlertKind.UNREGISTERED:
+                self._unregistered.move_to_end(key)
+            packing = packings.get(layout)
+            if packing is None:
+                packing = packings[layout] = _Packing(states=series.states)
+            packing.orders.append(order)
+            packing.batches.append(received)
+            packing.series.append(series)
+        transitions += self._take_in(packings)
+        while len(self._unregistered) > UNREGISTERED_UNITS_KEPT:
+            quietest = next(iter(self._unregistered))
+            self._retire(quietest)
+            self._seen.pop(quietest[0], None)
+        return transitions
+
+    def _take_in(self, packings: dict[tuple[int, int], _Packing]) -> list[Transition]:
+        crossings = [crossing for packing in packings.values() for crossing in self._evaluate(packing)]
+        crossings.sort(key=lambda crossing: crossing.order)
+        return [transition for crossing in crossings if (transition := self._transition(crossing)) is not None]
+
+    def _is_duplicate(self, received: ReceivedBatch) -> bool:
+        batch = received.batch
+        if batch.boot_id is None or batch.frame is None:
+            return False
+        seen = self._seen.get(batch.unit_id)
+        if seen is None:
+            seen = self._seen[batch.unit_id] = SeenFrames()
+        if seen.add(batch.boot_id, batch.frame):
+            return False
+        self.duplicate_batches += 1
+        return True
+
+    def _begin(self, received: ReceivedBatch, layout: tuple[int, int]) -> _Series:
+        """Begin a unit's series, with the level that its subject has."""
+        batch = received.batch
+        key = (batch.unit_id, batch.provenance)
+        assignment = self._assignments.get(batch.unit_id)
+        subject = (
+            Subject(AlertKind.UNREGISTERED, batch.unit_id, batch.provenance)
+            if assignment is None or assignment.pack_id is None
+            else Subject(AlertKind.THERMAL, assignment.pack_id, batch.provenance)
+        )
+        states = self._states.get(layout)
+        if states is None:
+            states = self._states[layout] = PackStates(
+                temperature_channels=layout[0],
+                voltage_channels=layout[1],
+                clearing_ceilings=len(self._clearing_ranks),
+            )
+        stated_c = None if assignment is None else assignment.max_operating_temperature_c
+        interval_s = DEFAULT_REPORT_INTERVAL_S if assignment is None else assignment.report_interval_s
+        slot = states.add(
+            max_operating_temperature_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C if stated_c is None else stated_c,
+            longest_gap_s=self._rules.longest_gap_s(interval_s),
+        )
+        series = _Series(subject=subject, assignment=assignment, states=states, slot=slot)
+        standing, settled = self._standing.get(subject), self._settled.get(subject)
+        if standing is not None:
+            states.hold(
+                slot,
+                standing.level.rank,
+                latching_rank=LATCHING_FROM.rank,
+                clearing_ranks=self._clearing_ranks,
+                measured=np.asarray(np.isfinite(batch.temperatures_c).any(axis=0)),
+            )
+            series.level = _LEVELS[states.level[slot]]
+        if settled is not None:
+            states.settle(slot, from_ms=settled.from_ms, until_ms=settled.until_ms, peak_rank=settled.peak.rank)
+        self._series[key] = series
+        self._of_subject.setdefault(subject, []).append(series)
+        if subject.kind is AlertKind.UNREGISTERED:
+            self._unregistered[key] = None
+        return series
+
+    def _retire(self, key: tuple[str, Provenance]) -> None:
+        """End a unit's series; its subject keeps the level it had."""
+        series = self._series.pop(key)
+        self._unregistered.pop(key, None)
+        series.states.free(series.slot)
+        others = self._of_subject[series.subject]
+        others.remove(series)
+        if not others:
+            del self._of_subject[series.subject]
+        if not len(series.states):
+            del self._states[series.states.layout]
+
+    def _evaluate(self, packing: _Packing) -> Iterator[_Crossing]:
+        lengths = [len(received.batch) for received in packing.batches]
+        slots = np.repeat(np.array([series.slot for series in packing.series], np.int64), lengths)
+        arrived = np.argsort(slots, kind="stable")
+        rows = Rows(
+            slot=slots[arrived],
+            sampled_at_ms=np.concatenate([each.batch.sampled_at_ms for each in packing.batches])[arrived],
+            temperatures_c=np.concatenate([each.batch.temperatures_c for each in packing.batches])[arrived],
+            voltages_v=np.concatenate([each.batch.voltages_v for each in packing.batches])[arrived],
+        )
+        crossings = evaluate(packing.states, self._rules, rows)
+        if not len(crossings):
+            return
+        batch_of = np.repeat(np.arange(len(lengths)), lengths)
+        for k, row in enumerate(crossings.row):
+            place = int(arrived[row])
+            which = int(batch_of[place])
+            series, received = packing.series[which], packing.batches[which]
+            yield _Crossing(
+                order=(packing.orders[which], place),
+                series=series,
+                level=_LEVELS[crossings.rank[k]],
+                reasons=[
+                    *reasons_of(
+                        crossings,
+                        k,
+                        rules=self._rules,
+                        labels=() if series.assignment is None else series.assignment.temperature_labels,
+                        max_operating_c=float(packing.states.max_operating_c[series.slot]),
+                    ),
+                    *circumstances_of(received, int(crossings.late_by_ms[k])),
+                ],
+                sampled_at_ms=int(rows.sampled_at_ms[row]),
+                received=received,
+            )
+
+    def _transition(self, crossing: _Crossing) -> Transition | None:
+        """The change of the subject's level; None when another unit of the same pack has a higher one."""
+        series = crossing.series
+        subject, levels = series.subject, self._of_subject[series.subject]
+        before = max((each.level for each in levels), key=lambda level: level.rank)
+        series.level = crossing.level
+        level = max((each.level for each in levels), key=lambda level: level.rank)
+        if level is before:
+            return None
+        standing = self._standing.get(subject)
+        since_ms = crossing.sampled_at_ms if standing is None else min(standing.since_ms, crossing.sampled_at_ms)
+        peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
+        if level is Level.NORMAL:
+            self._standing.pop(subject, None)
+            self._settle(subject, Settled(from_ms=since_ms, until_ms=crossing.sampled_at_ms, peak=peak))
+        else:
+            self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
+        received = crossing.received
+        reasons = crossing.reasons
+        if subject.kind is AlertKind.UNREGISTERED:
+            reasons = [self._introduction(received, series.assignment), *reasons]
+        return Transition(
+            subject=subject,
+            before=before,
+            level=level,
+            cause="runaway" if level is Level.RUNAWAY else "ceiling",
+            reasons=tuple(reasons),
+            sampled_at_ms=crossing.sampled_at_ms,
+            pack_id=subject.id if subject.kind is AlertKind.THERMAL else None,
+            unit_id=received.batch.unit_id,
+            gateway_id=received.gateway_id,
+            fleet_id=received.fleet_id,
+        )
+
+    def _settle(self, subject: Subject, settled: Settled) -> None:
+        self._settled[subject] = settled
+        for each in self._of_subject.get(subject, []):
+            each.states.settle(
+                each.slot, from_ms=settled.from_ms, until_ms=settled.until_ms, peak_rank=settled.peak.rank
+            )
+
+    def _introduction(self, received: ReceivedBatch, assignment: Assignment | None) -> str:
+        vehicle = self._vehicles.get(received.gateway_id)
+        what = "unregistered unit" if assignment is None else "unit that watches no pack,"
+        where = "an unknown vehicle" if vehicle is None else f"vehicle {vehicle}"
+        return f"{what} {received.batch.unit_id} on {where} (gateway {received.gateway_id})"

@@ -1,0 +1,113 @@
+"""What the fixed detector remembers of each pack: one structure of arrays for all packs with the same channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEVER_MS = -1
+"""Before any sample: sample times are not negative."""
+
+_FIRST_CAPACITY = 16
+
+
+class PackStates:
+    """State by slot: a slot is one unit's series about one pack. Grows by doubling; freed slots are used again.
+
+    Attributes are arrays whose first axis is the slot; T temperature and V voltage channels; C ceilings that clear.
+    About 25 bytes a temperature channel and 9 a voltage channel.
+    """
+
+    def __init__(self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int) -> None:
+        t, v, c, n = temperature_channels, voltage_channels, clearing_ceilings, _FIRST_CAPACITY
+        self.layout = (t, v)
+        self.newest_ms = np.full(n, NEVER_MS, np.int64)
+        """Event time of the newest live row."""
+        self.level = np.zeros(n, np.int64)
+        """Rank of the level now."""
+        self.latched = np.zeros(n, np.int64)
+        """Rank of the highest latching level since a person last closed it."""
+        self.max_operating_c = np.zeros(n, np.float32)
+        self.longest_gap_ms = np.zeros(n, np.int64)
+        self.settled_from_ms = np.full(n, NEVER_MS, np.int64)
+        self.settled_until_ms = np.full(n, NEVER_MS, np.int64)
+        self.settled_level = np.zeros(n, np.int64)
+        """Rows sampled from..until raise nothing up to this rank: an alert about them has ended."""
+        self.reading_c = np.full((n, t), np.nan, np.float32)
+        self.reading_ms = np.full((n, t), NEVER_MS, np.int64)
+        """Each probe's latest live reading."""
+        self.rise_ms = np.zeros((n, t), np.int32)
+        """How long the probe has been rising at the runaway rule's rate, up to its latest reading; 0 = it is not."""
+        self.above = np.zeros((n, c, t), bool)
+        """Whether the probe passed the ceiling and has not stayed below it since."""
+        self.low_since_ms = np.full((n, c, t), NEVER_MS, np.int64)
+        """Since when the probe has stayed below; kept only while `above`."""
+        self.slice_number = np.full(n, NEVER_MS, np.int64)
+        self.slice_highest_v = np.full((n, v), np.nan, np.float32)
+        """Each channel's highest voltage in the present slice of time."""
+        self.reference_v = np.full((n, v), np.nan, np.float32)
+        self.fallen = np.zeros((n, v), bool)
+        """Whether the channel's latest reading was a collapse against its reference."""
+        self._fresh = {name: column[:1].copy() for name, column in self._columns().items()}
+        self._used = 0
+        self._free: list[int] = []
+
+    def _columns(self) -> dict[str, NDArray[np.generic]]:
+        return {name: column for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+
+    def __len__(self) -> int:
+        """How many slots are in use."""
+        return self._used - len(self._free)
+
+    def add(self, *, max_operating_temperature_c: float, longest_gap_s: float) -> int:
+        """A fresh slot. The arrays may be replaced by longer ones: hold no reference to them across this call."""
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot, self._used = self._used, self._used + 1
+            if slot == len(self.newest_ms):
+                for name, column in self._columns().items():
+                    setattr(self, name, np.concatenate([column, np.repeat(self._fresh[name], slot, axis=0)]))
+        self.max_operating_c[slot] = max_operating_temperature_c
+        self.longest_gap_ms[slot] = round(longest_gap_s * 1000)
+        return slot
+
+    def free(self, slot: int) -> None:
+        """Forget the slot's series; the number will be given out again."""
+        for name, column in self._columns().items():
+            column[slot] = self._fresh[name][0]
+        self._free.append(slot)
+
+    def hold(
+        self,
+        slot: int,
+        rank: int,
+        *,
+        latching_rank: int,
+        clearing_ranks: NDArray[np.int64],
+        measured: NDArray[np.bool_],
+    ) -> None:
+        """Begin at a level that was open before this program started.
+
+        Which probe it was is not on record, so a level that clears is put on all that the unit measures: `measured`
+        (T,), from its first batch. One that died in between is missed, unless all did.
+        """
+        self.latched[slot] = rank if rank >= latching_rank else 0
+        self.above[slot] = (clearing_ranks <= rank)[:, None] & (measured | ~measured.any())
+        self.level[slot] = max([self.latched[slot], *clearing_ranks[self.above[slot].any(axis=1)]])
+
+    def release(self, slot: int) -> None:
+        """A person closed the alert: end every level."""
+        self.latched[slot] = 0
+        self.level[slot] = 0
+        self.above[slot] = False
+
+    def settle(self, slot: int, *, from_ms: int, until_ms: int, peak_rank: int) -> None:
+        """An alert about this time has ended: its rows, should they come again, raise nothing up to its peak."""
+        self.settled_from_ms[slot] = from_ms
+        self.settled_until_ms[slot] = until_ms
+        self.settled_level[slot] = peak_rank

@@ -1,0 +1,116 @@
+"""Why a level changed, in words and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.rules import SUSPECT_ABOVE_C
+from registry.kinds import Level
+from telemetry.samples import Provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alerts.ceilings import Crossings
+    from alerts.rules import Rules
+    from telemetry.samples import ReceivedBatch
+
+PROBES_NAMED = 4
+"""How many probes are named one by one; the rest is counted."""
+
+
+def reasons_of(
+    crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str], max_operating_c: float
+) -> list[str]:
+    """Why crossing k happened. `labels` name the probes; missing ones are called by their number."""
+    rank = int(crossings.rank[k])
+    if rank <= int(crossings.rank_before[k]):
+        return [_ending(rules, int(crossings.rank_before[k]))]
+    if rank == Level.RUNAWAY.rank and crossings.runaway[k].any():
+        return _runaway(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
+    ceiling = next(ceiling for ceiling in rules.ceilings if ceiling.level.rank == rank)
+    temperatures_c = crossings.temperatures_c[k]
+    hottest_first = np.argsort(-np.nan_to_num(temperatures_c, nan=-np.inf), kind="stable")
+    probes = [int(probe) for probe in hottest_first if temperatures_c[probe] >= ceiling.at_c]
+    return _named(
+        [
+            f"{_label(labels, probe)} is {temperatures_c[probe]:.1f} degC, "
+            f"{'above' if temperatures_c[probe] > ceiling.at_c else 'at'} {ceiling.at_c:g} degC"
+            f"{_doubt(temperatures_c[probe])}"
+            for probe in probes
+        ]
+    )
+
+
+def circumstances_of(received: ReceivedBatch, late_by_ms: int) -> list[str]:
+    """What to know beside: that a sample came late, or is none of a pack now."""
+    circumstances = []
+    if late_by_ms > 0:
+        circumstances.append(f"late: sampled {_duration(late_by_ms / 1000)} before the newest sample of its unit")
+    elif received.batch.historical:
+        delay_s = (received.received_at_ms - int(received.batch.sampled_at_ms[-1])) / 1000
+        circumstances.append(f"late: kept by the gateway, and sent {_duration(delay_s)} after it was sampled")
+    match received.batch.provenance:
+        case Provenance.MEASURED:
+            pass
+        case Provenance.SIMULATED:
+            circumstances.append("simulated: no real pack")
+        case Provenance.REPLAYED:
+            circumstances.append("replayed: a recording, not measured now")
+        case Provenance.SYNTHETIC:
+            circumstances.append("synthetic: made up, not measured")
+    return circumstances
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _runaway(crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str], max_operating_c: float) -> list[str]:
+    rates = crossings.rate_c_per_s[k]
+    probes = sorted(np.flatnonzero(crossings.runaway[k]).tolist(), key=lambda probe: -rates[probe])
+    sentences = _named(
+        [
+            f"{_label(labels, probe)} is {crossings.temperatures_c[k, probe]:.1f} degC and rises "
+            f"{rates[probe]:.1f} degC/s, {rules.runaway.rate_c_per_s:g} degC/s or more for "
+            f"{crossings.rise_s[k, probe]:.1f} s{_doubt(crossings.temperatures_c[k, probe])}"
+            for probe in probes
+        ]
+    )
+    hottest_c = float(np.max(crossings.temperatures_c[k, probes]))
+    if hottest_c >= max_operating_c:
+        sentences.append(f"that is hotter than the pack may get in use, {max_operating_c:g} degC")
+    for channel in np.flatnonzero(crossings.fallen[k])[:PROBES_NAMED]:
+        volts, reference = crossings.voltages_v[k, channel], crossings.references_v[k, channel]
+        sentences.append(
+            f"voltage {channel + 1} fell from {reference:.2f} V to {volts:.2f} V, {1 - volts / reference:.0%} down"
+            if np.isfinite(volts) and np.isfinite(reference)
+            else f"voltage {channel + 1} had collapsed when it was last measured"
+        )
+    return [*sentences, "thermal runaway by GB 38031-2025, C.5.3.7"]
+
+
+def _ending(rules: Rules, rank_before: int) -> str:
+    for ceiling in rules.ceilings:
+        if ceiling.clears is not None and ceiling.level.rank == rank_before:
+            hysteresis = ceiling.clears
+            return f"all probes that were hot stayed below {hysteresis.below_c:g} degC for {hysteresis.after_s:g} s"
+    return "what raised it no longer holds"
+
+
+def _named(sentences: list[str]) -> list[str]:
+    if len(sentences) <= PROBES_NAMED:
+        return sentences
+    return [*sentences[:PROBES_NAMED], f"and {len(sentences) - PROBES_NAMED} more probes"]
+
+
+def _label(labels: Sequence[str], probe: int) -> str:
+    return labels[probe] if probe < len(labels) else f"probe {probe + 1}"
+
+
+def _doubt(temperature_c: float) -> str:
+    return ": a fire, or a broken sensor" if temperature_c > SUSPECT_ABOVE_C else ""
