@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import select, update
 
+from registry.columns import as_utc
 from registry.database import Database
 from registry.errors import ConflictError, NotFoundError, RefusedError
 from registry.records import Account, ClaimLink
@@ -103,12 +104,13 @@ class Accounts(Database):
 
         None: the link is unknown, used or expired. Raises ConflictError when `name` is another's; the link stays good.
         """
+        instant = as_utc(now)
 
         def work(session: Session) -> Account | None:
             used = session.execute(
                 update(ClaimLink)
-                .where(ClaimLink.token_hash == token_hash, ClaimLink.used_at.is_(None), ClaimLink.expires_at > now)
-                .values(used_at=now)
+                .where(ClaimLink.token_hash == token_hash, ClaimLink.used_at.is_(None), ClaimLink.expires_at > instant)
+                .values(used_at=instant)
                 .execution_options(synchronize_session=False)
                 .returning(ClaimLink.account_id)
             ).one_or_none()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import URL, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.errors import ConflictError, NotFoundError, RefusedError, UnavailableError, UnusableError
@@ -75,7 +75,7 @@ class Database:
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
-        except DBAPIError as error:
+        except (DBAPIError, UnicodeEncodeError) as error:
             raise _translated(error) from error
 
     def _write(self, work: Callable[[Session], _T]) -> _T:
@@ -87,7 +87,7 @@ class Database:
             try:
                 with Session(self._writing, expire_on_commit=False) as session, session.begin():
                     return work(session)
-            except DBAPIError as error:
+            except (DBAPIError, UnicodeEncodeError) as error:
                 if attempt == ATTEMPTS or not _was_rolled_back(error):
                     raise _translated(error) from error
         raise AssertionError  # the last attempt returned or raised
@@ -138,22 +138,24 @@ def _postgresql_engine(address: URL) -> Engine:
     return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
 
 
-def _code(error: DBAPIError) -> Any:
+def _code(error: DBAPIError) -> str | int | None:
     """The driver's own word for it: an SQLSTATE, or SQLite's extended result code."""
     return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorcode", None)
 
 
-def _is_sqlite_busy(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+def _was_rolled_back(error: Exception) -> bool:
+    code = _code(error) if isinstance(error, DBAPIError) else None
+    if isinstance(code, int):
+        return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}  # extended codes keep the primary one there
+    return code in _ROLLED_BACK_SQLSTATES
 
 
-def _was_rolled_back(error: DBAPIError) -> bool:
-    return _is_sqlite_busy(error) or _code(error) in _ROLLED_BACK_SQLSTATES
-
-
-def _translated(error: DBAPIError) -> Exception:
+def _translated(error: DBAPIError | UnicodeEncodeError) -> Exception:
     """The registry's error for the driver's, by what a caller can do about it."""
+    if isinstance(error, UnicodeEncodeError):
+        return RefusedError(f"the database cannot hold that text: {error.reason}")
+    if isinstance(error, DataError):
+        return RefusedError(f"the database cannot hold that value: {error.orig}")
     code = _code(error)
     if isinstance(error, IntegrityError):
         if code in _UNIQUE_CODES:
@@ -166,6 +168,7 @@ def _translated(error: DBAPIError) -> Exception:
 
 def _at_opening(error: SQLAlchemyError, where: str) -> Exception:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(error, DBAPIError) and (_was_rolled_back(error) or where.startswith("postgresql")):
+    away = isinstance(error, OperationalError) and where.startswith("postgresql")
+    if away or _was_rolled_back(error):
         return UnavailableError(f"the registry at {where} does not answer: {cause}")
     return UnusableError(f"the registry at {where} cannot be used: {cause}")

@@ -23,7 +23,7 @@ class Quarantine(Database):
     """The quarantine's entries and counts."""
 
     def add_quarantine(self, entries: Sequence[QuarantineEntry], keep: int = 10_000) -> None:
-        """Keep entries and count them by reason: at most the newest `keep` stay with their payloads, counts for good."""
+        """Keep entries and count them by reason. At most the newest `keep` entries stay; counts stay for good."""
         if not entries:
             return
         rows = [{name: getattr(entry, name) for name in _COLUMNS} for entry in entries]
@@ -46,7 +46,7 @@ class Quarantine(Database):
     def quarantine_counts(self) -> dict[str, int]:
         """How many entries each reason ever had."""
         query = select(QuarantineCount.reason, QuarantineCount.entries).order_by(QuarantineCount.reason)
-        return self._read(lambda session: dict(session.execute(query).tuples().all()))
+        return self._read(lambda session: {row.reason: row.entries for row in session.execute(query)})
 
 
 def _count(session: Session, reason: str, number: int) -> None:
