@@ -1,0 +1,88 @@
+"""What a gateway has counted since it started, and the refusals that it tells upward."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.intake import Refusal
+
+REFUSALS_KEPT = 64
+"""Refusals that wait to be told; the oldest gives way. All of them are counted. **Assumed**."""
+REFUSALS_PER_S = 2.0
+REFUSALS_BURST = 32.0
+"""A broken unit must not fill the log and the uplink: beyond this rate refusals are only counted. **Assumed**."""
+_SHOWN_CHARACTERS = 300
+
+
+@dataclass(slots=True, kw_only=True)
+class GatewayCounters:
+    """All counts only grow."""
+
+    frames_accepted: int = 0
+    """Frames that the outbox took."""
+    frames_again: int = 0
+    """Frames sent again after the outbox had taken them: acknowledged again, kept once."""
+    frames_deferred: int = 0
+    """Frames left to their unit, unacknowledged: the outbox was full, or too many waited for a clock beat."""
+    frames_foreign: int = 0
+    """Messages of units that this gateway does not look after."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Messages that were not what their topic says, by reason."""
+    inbox_dropped: int = 0
+    """Messages that found an inbox full."""
+    positions_accepted: int = 0
+    positions_dropped: int = 0
+    """Positions that found the outbox full."""
+    published: int = 0
+    """Messages given to the uplink's broker."""
+    resent: int = 0
+    """Records queued again because a connection ended with them unsettled."""
+    forgotten: int = 0
+    """Records that left the window of the unsettled without an acknowledgement."""
+    uplink_connects: int = 0
+    local_connects: int = 0
+    rebirths: int = 0
+    """Births that the host commanded."""
+
+
+class Refusals:
+    """Counts refusals, and keeps as many as may be told: in the log, and upward as `Health/Refused`."""
+
+    def __init__(self, counters: GatewayCounters) -> None:
+        self._counters = counters
+        self._waiting: deque[Refusal] = deque(maxlen=REFUSALS_KEPT)
+        self._allowance = REFUSALS_BURST
+        self._allowed_at_s: float | None = None
+
+    def add(self, refusal: Refusal, now_s: float) -> bool:
+        """Count it; True when it may be told as well. `now_s`: seconds of a clock that only runs forward."""
+        self._counters.refused[refusal.reason] += 1
+        if self._allowed_at_s is not None:
+            earned = (now_s - self._allowed_at_s) * REFUSALS_PER_S
+            self._allowance = min(REFUSALS_BURST, self._allowance + earned)
+        self._allowed_at_s = now_s
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        self._waiting.append(refusal)
+        return True
+
+    def drain(self) -> list[str]:
+        """The refusals to tell upward, oldest first, each as JSON."""
+        texts = [
+            orjson.dumps(
+                {
+                    "topic": refusal.topic[:_SHOWN_CHARACTERS],
+                    "reason": refusal.reason,
+                    "detail": refusal.detail[:_SHOWN_CHARACTERS],
+                }
+            ).decode()
+            for refusal in self._waiting
+        ]
+        self._waiting.clear()
+        return texts

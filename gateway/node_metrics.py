@@ -1,0 +1,103 @@
+"""The edge node's own metrics: every name it will ever publish, its datatype, and its value now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from telemetry.sparkplug.payload import DataType, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from telemetry.samples import PositionFix
+
+BD_SEQ: Final = "bdSeq"
+REBIRTH: Final = "Node Control/Rebirth"
+OUTBOX_ID: Final = "Outbox/Id"
+OUTBOX_STORED: Final = "Outbox/Stored"
+OUTBOX_STORED_RANGES: Final = "Outbox/StoredRanges"
+OUTBOX_SEQUENCE: Final = "Outbox/Sequence"
+REFUSED: Final = "Health/Refused"
+"""One refused local message as JSON: topic, reason, detail."""
+
+NODE_DATATYPES: Final[Mapping[str, DataType]] = {
+    BD_SEQ: DataType.INT64,
+    REBIRTH: DataType.BOOLEAN,
+    OUTBOX_ID: DataType.STRING,
+    OUTBOX_STORED: DataType.UINT64,
+    OUTBOX_STORED_RANGES: DataType.UINT64_ARRAY,
+    OUTBOX_SEQUENCE: DataType.UINT64,
+    "Position/Latitude": DataType.DOUBLE,
+    "Position/Longitude": DataType.DOUBLE,
+    "Position/Speed": DataType.DOUBLE,
+    "Position/Heading": DataType.DOUBLE,
+    "Position/Accuracy": DataType.DOUBLE,
+    "Position/FixTime": DataType.DATE_TIME,
+    "Health/OutboxFill": DataType.FLOAT,
+    "Health/OutboxRecords": DataType.UINT64,
+    "Health/FramesRefused": DataType.UINT64,
+    "Health/FramesDeferred": DataType.UINT64,
+    "Health/InboxDropped": DataType.UINT64,
+    "Health/UnitsTalking": DataType.UINT32,
+    "Health/LocalLink": DataType.BOOLEAN,
+    REFUSED: DataType.STRING,
+}
+"""The edge node's metrics go by name: only devices use aliases, and `Node Control/Rebirth` must have none."""
+
+_MOMENTARY = frozenset({OUTBOX_SEQUENCE, REFUSED})
+"""They belong to one message; a birth tells them as null."""
+
+
+class NodeMetrics:
+    """Values as last reported, for births and for telling what changed."""
+
+    def __init__(self, *, outbox_id: str) -> None:
+        self._values: dict[str, Any] = {
+            REBIRTH: False,
+            OUTBOX_ID: outbox_id,
+            OUTBOX_STORED: 0,
+            OUTBOX_STORED_RANGES: np.zeros(0, np.uint64),
+        }
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        """Take over values for the next birth. Raises KeyError for a name that no birth would tell."""
+        for name in values:
+            NODE_DATATYPES[name]
+        self._values.update({name: value for name, value in values.items() if name not in _MOMENTARY})
+
+    def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the (scalar) values that differ from what was remembered."""
+        return {name: value for name, value in values.items() if self._values.get(name) != value}
+
+    def birth(self, *, bd_seq: int, now_ms: int) -> tuple[Metric, ...]:
+        """Every metric with its value now, or null."""
+        return node_metrics({name: self._values.get(name) for name in NODE_DATATYPES} | {BD_SEQ: bd_seq}, now_ms)
+
+
+def node_metrics(values: Mapping[str, Any], timestamp_ms: int, *, historical: bool = False) -> tuple[Metric, ...]:
+    """Metrics of these names; None = null."""
+    return tuple(
+        Metric(
+            name=name,
+            datatype=NODE_DATATYPES[name],
+            value=value,
+            is_null=value is None,
+            is_historical=historical,
+            timestamp_ms=timestamp_ms,
+        )
+        for name, value in values.items()
+    )
+
+
+def position_values(fix: PositionFix) -> dict[str, Any]:
+    """A fix as metric values."""
+    return {
+        "Position/Latitude": fix.latitude_deg,
+        "Position/Longitude": fix.longitude_deg,
+        "Position/Speed": fix.speed_m_s,
+        "Position/Heading": fix.heading_deg,
+        "Position/Accuracy": fix.accuracy_m,
+        "Position/FixTime": fix.fixed_at_ms,
+    }

@@ -1,0 +1,313 @@
+"""A Sparkplug B 3.0 edge node: births, deaths, sequence numbers, rebirths, and the primary host's STATE. Pure.
+
+Calls return the messages to publish, in the order of the calls: the sequence number is given when a message is made.
+Source: Sparkplug 3.0, chapters 4 (topics), 5 (operational behaviour) and 6 (payloads).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.node_metrics import (
+    BD_SEQ,
+    NODE_DATATYPES,
+    OUTBOX_ID,
+    OUTBOX_SEQUENCE,
+    OUTBOX_STORED,
+    OUTBOX_STORED_RANGES,
+    REBIRTH,
+    NodeMetrics,
+    node_metrics,
+    position_values,
+)
+from gateway.outbox import FrameRecord
+from gateway.session_states import TRANSITIONS, IllegalTransitionError, SessionAct, SessionEvent, SessionState
+from telemetry.errors import WireError
+from telemetry.samples import SINGLE_CHANNELS
+from telemetry.sparkplug.batches import ALIASES_PER_DEVICE, batch_metrics, device_birth_metrics
+from telemetry.sparkplug.payload import Metric, Payload, decode_payload, encode_payload, resolve_metric
+from telemetry.sparkplug.topics import (
+    MessageType,
+    StateTopic,
+    Topic,
+    decode_state,
+    format_topic,
+    parse_topic,
+    state_topic,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gateway.outbox import OutboxEntry
+    from telemetry.samples import SampleBatch
+
+LATE_MS = 30_000
+"""A record that is published this long after it was accepted is no live value any more. Origin: the wire contract
+sends again after 30 s, as historical."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to publish; never retained."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """The host says what it stored of an outbox, which may be another's."""
+
+    outbox_id: str
+    floor: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What a received message asks for."""
+
+    messages: tuple[Outgoing, ...] = ()
+    acknowledgement: Acknowledgement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceShape:
+    """What a unit measures: a change means a new DBIRTH."""
+
+    temperatures: int
+    voltages: int
+    singles: tuple[str, ...]
+    """Names of SINGLE_CHANNELS."""
+
+    @classmethod
+    def of(cls, batch: SampleBatch) -> DeviceShape:
+        """The shape of a batch."""
+        fitted = tuple(name for name in SINGLE_CHANNELS if getattr(batch, name) is not None)
+        return cls(temperatures=batch.temperatures_c.shape[1], voltages=batch.voltages_v.shape[1], singles=fitted)
+
+
+@dataclass(slots=True)
+class _Device:
+    alias_base: int
+    shape: DeviceShape
+    data_topic: str
+    talking: bool = True
+    born_as: DeviceShape | None = None
+
+
+class EdgeNodeSession:
+    """One edge node and its devices. Times are UTC, ms since 1970. Call it from one thread."""
+
+    def __init__(
+        self, *, fleet_id: str, gateway_id: str, host_id: str | None, outbox_id: str, last_bd_seq: int | None = None
+    ) -> None:
+        """`host_id` None = no primary host to wait for. `last_bd_seq`: of the last CONNECT before this process."""
+        self.state = SessionState.OFFLINE
+        self.bd_seq = -1 if last_bd_seq is None else last_bd_seq
+        self.metrics = NodeMetrics(outbox_id=outbox_id)
+        self._fleet_id = fleet_id
+        self._gateway_id = gateway_id
+        self._host_id = host_id
+        self._host_timestamp_ms: int | None = None
+        self._seq = 0
+        self._devices: dict[str, _Device] = {}
+        self._data_topic = self._topic(MessageType.NDATA)
+
+    def subscriptions(self) -> tuple[str, ...]:
+        """Topics to subscribe to with QoS 1 after every connect, before `connected`."""
+        commands = self._topic(MessageType.NCMD)
+        return (commands,) if self._host_id is None else (commands, state_topic(self._host_id))
+
+    def connect(self, now_ms: int) -> Outgoing:
+        """A CONNECT is about to be sent; returns its will. Keep `bd_seq`, which has just been raised, over restarts."""
+        self._move(SessionEvent.CONNECT)
+        self.bd_seq = (self.bd_seq + 1) % 256
+        return self._death(now_ms)
+
+    def connected(self, now_ms: int) -> tuple[Outgoing, ...]:
+        """The broker took the CONNECT and the subscriptions."""
+        self._move(SessionEvent.CONNECTED)
+        return self._fire(SessionEvent.HOST_ONLINE, now_ms) if self._host_id is None else ()
+
+    def lost(self) -> None:
+        """The connection is gone. The broker publishes the will."""
+        self._move(SessionEvent.LOST)
+        for device in self._devices.values():
+            device.born_as = None
+
+    def stop(self, now_ms: int) -> tuple[Outgoing, ...]:
+        """Die on purpose: publish this, then disconnect, after which the broker drops the will."""
+        return self._fire(SessionEvent.STOP, now_ms)
+
+    def receive(self, topic: str, payload: bytes, now_ms: int) -> Reaction:
+        """A message on one of the subscriptions. When it leaves the state OFFLINE, publish and then disconnect.
+
+        Raises WireError for what is no STATE and no command; nothing changed then.
+        """
+        parsed = parse_topic(topic)
+        if isinstance(parsed, StateTopic):
+            if parsed.host_id != self._host_id:
+                raise WireError("topic", f"the STATE of {parsed.host_id!r}, which is not this node's primary host")
+            return Reaction(messages=self._host_said(payload, now_ms))
+        if parsed.message_type is not MessageType.NCMD:
+            raise WireError("topic", f"{topic!r} is no command to an edge node")
+        return self._commanded(payload, now_ms)
+
+    def settled(self, floor: int, ranges: tuple[tuple[int, int], ...]) -> None:
+        """What of the outbox is settled now: the next birth tells it."""
+        self.metrics.remember({OUTBOX_STORED: floor, OUTBOX_STORED_RANGES: np.array(ranges, np.uint64).reshape(-1)})
+
+    def device_heard(self, unit_id: str, batch: SampleBatch) -> None:
+        """A unit sent a frame: it is part of the next birth."""
+        device = self._device(unit_id, batch)
+        device.shape = DeviceShape.of(batch)
+        device.talking = True
+
+    def device_silent(self, unit_id: str, now_ms: int) -> tuple[Outgoing, ...]:
+        """A unit fell silent: its DDEATH, unless it is not born."""
+        device = self._devices.get(unit_id)
+        if device is None:
+            return ()
+        device.talking = False
+        if self.state is not SessionState.BORN or device.born_as is None:
+            return ()
+        device.born_as = None
+        return (self._outgoing(self._topic(MessageType.DDEATH, unit_id), (), now_ms),)
+
+    def publish(self, entry: OutboxEntry, now_ms: int) -> tuple[Outgoing, ...]:
+        """A record of the outbox, after the device's birth where that is due. Only in state BORN."""
+        self._require_born()
+        record = entry.record
+        historical = entry.sent_before or now_ms - record.accepted_at_ms > LATE_MS
+        if not isinstance(record, FrameRecord):
+            values = position_values(record.fix)
+            if not historical:
+                self.metrics.remember(values)
+            values[OUTBOX_SEQUENCE] = entry.sequence
+            metrics = node_metrics(values, record.fix.fixed_at_ms, historical=historical)
+            return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
+        batch = replace(record.batch, historical=True) if historical else record.batch
+        device = self._device(batch.unit_id, batch)
+        messages = []
+        shape = DeviceShape.of(batch)
+        if device.born_as != shape:
+            device.shape = shape
+            messages.append(self._device_birth(batch.unit_id, device, now_ms))
+        metrics = batch_metrics(batch, outbox_sequence=entry.sequence, alias_base=device.alias_base)
+        messages.append(self._outgoing(device.data_topic, metrics, now_ms, birth=False))
+        return tuple(messages)
+
+    def report(self, values: Mapping[str, Any], now_ms: int) -> Outgoing:
+        """An NDATA with the node's own metrics. Only in state BORN."""
+        self._require_born()
+        self.metrics.remember(values)
+        return self._outgoing(self._data_topic, node_metrics(values, now_ms), now_ms, birth=False)
+
+    def _host_said(self, payload: bytes, now_ms: int) -> tuple[Outgoing, ...]:
+        online, timestamp_ms = decode_state(payload)
+        if self._host_timestamp_ms is not None and timestamp_ms < self._host_timestamp_ms:
+            return ()  # the will of a connection that the host has replaced since
+        self._host_timestamp_ms = timestamp_ms
+        return self._fire(SessionEvent.HOST_ONLINE if online else SessionEvent.HOST_OFFLINE, now_ms)
+
+    def _commanded(self, payload: bytes, now_ms: int) -> Reaction:
+        values: dict[str, Any] = {}
+        for metric in decode_payload(payload).metrics:
+            name = metric.name or ""
+            if name in NODE_DATATYPES:  # other names are none of this node's, and no harm
+                values[name] = resolve_metric(metric, name=name, datatype=NODE_DATATYPES[name]).value
+        acknowledgement = _acknowledgement(values) if values.get(OUTBOX_ID) is not None else None
+        messages = self._fire(SessionEvent.REBIRTH, now_ms) if values.get(REBIRTH) is True else ()
+        return Reaction(messages=messages, acknowledgement=acknowledgement)
+
+    def _move(self, event: SessionEvent) -> SessionAct:
+        try:
+            self.state, act = TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransitionError(f"{event} cannot happen while {self.state}") from None
+        return act
+
+    def _fire(self, event: SessionEvent, now_ms: int) -> tuple[Outgoing, ...]:
+        match self._move(event):
+            case SessionAct.NOTHING:
+                return ()
+            case SessionAct.BIRTH:
+                return self._births(now_ms)
+            case SessionAct.DIE:
+                return (self._death(now_ms),)
+
+    def _births(self, now_ms: int) -> tuple[Outgoing, ...]:
+        self._seq = 0
+        for device in self._devices.values():
+            device.born_as = None
+        births = [
+            self._outgoing(
+                self._topic(MessageType.NBIRTH), self.metrics.birth(bd_seq=self.bd_seq, now_ms=now_ms), now_ms
+            )
+        ]
+        births += [
+            self._device_birth(unit_id, device, now_ms) for unit_id, device in self._devices.items() if device.talking
+        ]
+        return tuple(births)
+
+    def _device_birth(self, unit_id: str, device: _Device, now_ms: int) -> Outgoing:
+        device.born_as = device.shape
+        metrics = device_birth_metrics(
+            device.shape.temperatures,
+            device.shape.voltages,
+            device.shape.singles,
+            alias_base=device.alias_base,
+            timestamp_ms=now_ms,
+        )
+        return self._outgoing(self._topic(MessageType.DBIRTH, unit_id), metrics, now_ms)
+
+    def _death(self, now_ms: int) -> Outgoing:
+        metric = Metric(name=BD_SEQ, datatype=NODE_DATATYPES[BD_SEQ], value=self.bd_seq, timestamp_ms=now_ms)
+        payload = encode_payload(Payload(timestamp_ms=now_ms, metrics=(metric,)))
+        return Outgoing(topic=self._topic(MessageType.NDEATH), payload=payload, qos=1)
+
+    def _outgoing(self, topic: str, metrics: tuple[Metric, ...], now_ms: int, *, birth: bool = True) -> Outgoing:
+        payload = Payload(timestamp_ms=now_ms, seq=self._seq, metrics=metrics)
+        outgoing = Outgoing(topic=topic, payload=encode_payload(payload, with_datatypes=birth))
+        self._seq = (self._seq + 1) % 256
+        return outgoing
+
+    def _device(self, unit_id: str, batch: SampleBatch) -> _Device:
+        device = self._devices.get(unit_id)
+        if device is None:
+            device = self._devices[unit_id] = _Device(
+                alias_base=(len(self._devices) + 1) * ALIASES_PER_DEVICE,
+                shape=DeviceShape.of(batch),
+                data_topic=self._topic(MessageType.DDATA, unit_id),
+            )
+        return device
+
+    def _topic(self, message_type: MessageType, unit_id: str | None = None) -> str:
+        return format_topic(
+            Topic(fleet_id=self._fleet_id, message_type=message_type, gateway_id=self._gateway_id, unit_id=unit_id)
+        )
+
+    def _require_born(self) -> None:
+        if self.state is not SessionState.BORN:
+            raise IllegalTransitionError(f"data cannot be published while {self.state}")
+
+
+def _acknowledgement(values: Mapping[str, Any]) -> Acknowledgement:
+    floor = values.get(OUTBOX_STORED)
+    flat = values.get(OUTBOX_STORED_RANGES)
+    if flat is None:
+        flat = np.zeros(0, np.uint64)
+    if len(flat) % 2:
+        raise WireError("array_length", f"{OUTBOX_STORED_RANGES} has {len(flat)} numbers, not pairs")
+    return Acknowledgement(
+        outbox_id=values[OUTBOX_ID],
+        floor=0 if floor is None else floor,
+        ranges=tuple((int(first), int(last)) for first, last in flat.reshape(-1, 2)),
+    )
