@@ -1,0 +1,77 @@
+/** Which alerts call for a person, in which order, and what is said of each. */
+
+import type { Alert, Level } from "./contract";
+import { demandsPerson, rankOf, worse } from "./levels";
+
+/** The level to show of an alert: while a person has not closed it, the worst that it ever was. */
+export function alarmLevel(alert: Alert): Level {
+  return worse(alert.peak_level, alert.level);
+}
+
+/** Critical or worse, and nobody has taken it: it fills the banner. */
+export function isUnacknowledged(alert: Alert): boolean {
+  return (
+    demandsPerson(alarmLevel(alert)) &&
+    alert.state !== "closed" &&
+    // An alert that got worse is raised again, whoever acknowledged it before.
+    (alert.state === "raised" || alert.acknowledged_by === null)
+  );
+}
+
+/** Critical or worse, taken by a person, not closed: it stays on the strip. */
+export function isAcknowledgedAlarm(alert: Alert): boolean {
+  return demandsPerson(alarmLevel(alert)) && alert.state !== "closed" && !isUnacknowledged(alert);
+}
+
+/** Open, but below critical: a notice. */
+export function isNotice(alert: Alert): boolean {
+  return !demandsPerson(alarmLevel(alert)) && alert.state !== "closed";
+}
+
+/** Worst first; of equals, the one that has waited longest. */
+export function mostUrgentFirst(alerts: readonly Alert[]): Alert[] {
+  return alerts.toSorted(
+    (a, b) =>
+      rankOf(alarmLevel(b)) - rankOf(alarmLevel(a)) ||
+      a.raised_at_ms - b.raised_at_ms ||
+      (a.alert_id < b.alert_id ? -1 : 1),
+  );
+}
+
+/** Alarms that must be heard now: unacknowledged ones that were not so before, or not as bad. */
+export function newlyUrgent(before: ReadonlyMap<string, Alert>, after: ReadonlyMap<string, Alert>): Alert[] {
+  const urgent: Alert[] = [];
+  for (const alert of after.values()) {
+    const known = before.get(alert.alert_id);
+    if (alert === known || !demandsPerson(alarmLevel(alert))) continue;
+    const worseNow = known !== undefined && rankOf(alarmLevel(alert)) > rankOf(alarmLevel(known));
+    const calledBefore = known !== undefined && isUnacknowledged(known);
+    if (worseNow || (isUnacknowledged(alert) && !calledBefore)) urgent.push(alert);
+  }
+  return mostUrgentFirst(urgent);
+}
+
+/** "pack P-0003", or the unit where nobody registered what it watches. */
+export function subjectWords(alert: Alert): string {
+  if (alert.kind === "unregistered" || alert.pack_id === null) {
+    return alert.unit_id === null
+      ? `gateway ${alert.gateway_id ?? "not known"}`
+      : `unregistered unit ${alert.unit_id}`;
+  }
+  return `pack ${alert.pack_id}`;
+}
+
+/** When it began to be true, by the unit's time where there is one. */
+export function sinceMs(alert: Alert): number {
+  return alert.sampled_at_ms ?? alert.raised_at_ms;
+}
+
+/**
+ * What to do when the service answers that the alert has changed since it was shown. A person's word stands for what
+ * they saw: it is repeated only when nothing that they would decide by is different.
+ */
+export function afterConflict(shown: Alert, current: Alert | undefined): "repeat" | "show" {
+  if (current === undefined || current.state !== shown.state) return "show";
+  if (current.acknowledged_by !== shown.acknowledged_by) return "show";
+  return rankOf(alarmLevel(current)) > rankOf(alarmLevel(shown)) ? "show" : "repeat";
+}

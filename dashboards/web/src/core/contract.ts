@@ -1,0 +1,214 @@
+/**
+ * The JSON that the service speaks, field by field. Times are integer milliseconds UTC; `null` = not measured,
+ * not known, or not fitted. The same names stand in the service's own rows.
+ */
+
+export type Level = "normal" | "watch" | "warning" | "critical" | "runaway" | "no_data";
+
+export type Provenance = "measured" | "simulated" | "replayed" | "synthetic";
+
+export type PackClass = "mid_life" | "end_of_life" | "damaged_defective_recalled";
+
+export type AlertState = "raised" | "acknowledged" | "cleared" | "closed";
+
+/** One pack as its newest sample and its open alerts show it. */
+export interface PackRow {
+  readonly pack_id: string;
+  readonly chemistry: string | null;
+  readonly pack_class: string | null;
+  readonly vehicle_id: string | null;
+  readonly vehicle_name: string | null;
+  readonly gateway_id: string | null;
+  readonly unit_id: string;
+  readonly provenance: string | null;
+  readonly level: Level;
+  readonly reasons: readonly string[];
+  readonly hottest_c: number | null;
+  /** The column of the hottest temperature, counted from 1. */
+  readonly hottest_probe: number | null;
+  readonly coldest_c: number | null;
+  readonly spread_c: number | null;
+  readonly rise_c_per_min: number | null;
+  readonly ambient_c: number | null;
+  readonly min_voltage_v: number | null;
+  readonly pack_voltage_v: number | null;
+  readonly sampled_at_ms: number | null;
+  readonly received_at_ms: number | null;
+  readonly silent: boolean;
+  readonly silent_since_ms: number | null;
+  readonly temperatures_c: readonly (number | null)[];
+  readonly suspect: boolean;
+  /** The hottest temperature of each 10 s or so, oldest first. */
+  readonly spark: readonly (number | null)[];
+  readonly open_alert_id: string | null;
+  readonly unregistered: boolean;
+}
+
+export interface Vehicle {
+  readonly vehicle_id: string;
+  readonly name: string;
+  readonly gateway_id: string;
+  readonly latitude_deg: number | null;
+  readonly longitude_deg: number | null;
+  readonly speed_m_s: number | null;
+  /** Clockwise from true north. */
+  readonly heading_deg: number | null;
+  readonly fixed_at_ms: number | null;
+  readonly online: boolean;
+}
+
+/** One pack, one cause, one life. */
+export interface Alert {
+  readonly alert_id: string;
+  readonly kind: string;
+  readonly cause: string;
+  readonly pack_id: string | null;
+  readonly unit_id: string | null;
+  readonly gateway_id: string | null;
+  readonly vehicle_name: string | null;
+  readonly level: Level;
+  readonly peak_level: Level;
+  readonly state: AlertState;
+  readonly provenance: string;
+  readonly reasons: readonly string[];
+  readonly sampled_at_ms: number | null;
+  readonly raised_at_ms: number;
+  readonly cleared_at_ms: number | null;
+  readonly acknowledged_by: string | null;
+  readonly acknowledged_at_ms: number | null;
+  readonly acknowledgement_comment: string | null;
+  readonly closed_by: string | null;
+  readonly closed_at_ms: number | null;
+  readonly close_reason: string | null;
+  readonly version: number;
+}
+
+/** What ingest took, refused and lost since it started. */
+export interface Intake {
+  readonly messages: number;
+  readonly batches: number;
+  readonly values: number;
+  readonly stored_rows: number;
+  readonly duplicate_batches: number;
+  readonly refused_by_reason: Readonly<Record<string, number>>;
+  readonly dropped: number;
+  readonly broker_oversize: number;
+  readonly sequence_gaps: number;
+  readonly rebirths_requested: number;
+  /** 0 to 1, the fullest of ingest's queues. */
+  readonly queue_fill: number;
+  readonly store_ok: boolean;
+  readonly broker_ok: boolean;
+}
+
+export interface Board {
+  readonly now_ms: number;
+  /** Some pack shown is not measured. */
+  readonly simulation: boolean;
+  readonly packs: readonly PackRow[];
+  readonly vehicles: readonly Vehicle[];
+  readonly alerts: readonly Alert[];
+  readonly intake: Intake;
+}
+
+/** One message of `/api/stream`. */
+export type StreamEvent =
+  | { readonly kind: "board"; readonly board: Board }
+  | { readonly kind: "pack"; readonly pack: PackRow }
+  | { readonly kind: "alert"; readonly alert: Alert }
+  | { readonly kind: "vehicle"; readonly vehicle: Vehicle }
+  | { readonly kind: "intake"; readonly intake: Intake }
+  | { readonly kind: "ping"; readonly now_ms: number };
+
+export interface Person {
+  readonly name: string;
+  readonly display_name: string;
+  readonly role: string;
+}
+
+/** A pack as the registry knows it. */
+export interface PackRecord {
+  readonly pack_id: string;
+  readonly chemistry: string;
+  readonly pack_class: string;
+  readonly class_assessed_by?: string | null;
+  readonly class_criteria?: string | null;
+  readonly class_outcome?: string | null;
+  readonly capacity_ah?: number | null;
+  readonly series_count?: number | null;
+  readonly max_operating_temperature_c?: number | null;
+  readonly passport_id?: string | null;
+  readonly passport_status?: string | null;
+  readonly description?: string | null;
+}
+
+export interface PackDetail {
+  readonly pack: PackRecord | null;
+  readonly row: PackRow | null;
+  readonly alerts: readonly Alert[];
+}
+
+/** Buckets of one kind of channel, channel-major: `mean[channel][bucket]`. */
+export interface ChannelSeries {
+  readonly labels: readonly string[];
+  readonly min: readonly (readonly (number | null)[])[];
+  readonly mean: readonly (readonly (number | null)[])[];
+  readonly max: readonly (readonly (number | null)[])[];
+}
+
+/** Buckets of a sensor that a unit has one of. */
+export interface SingleSeries {
+  readonly min: readonly (number | null)[];
+  readonly mean: readonly (number | null)[];
+  readonly max: readonly (number | null)[];
+}
+
+/** One pack's history, at most as many buckets as were asked for. */
+export interface PackSeries {
+  readonly from_ms: number;
+  readonly to_ms: number;
+  /** Nothing was reduced: every bucket is one sample. */
+  readonly raw: boolean;
+  readonly t_ms: readonly number[];
+  readonly temperature: ChannelSeries;
+  readonly voltage: ChannelSeries;
+  readonly ambient: SingleSeries | null;
+  readonly humidity?: SingleSeries | null;
+  readonly hydrogen?: SingleSeries | null;
+  readonly carbon_monoxide?: SingleSeries | null;
+  readonly voc?: SingleSeries | null;
+  readonly shock?: SingleSeries | null;
+  readonly provenance: readonly string[];
+}
+
+/** One step in an alert's life. */
+export interface AlertEvent {
+  readonly alert_id: string;
+  readonly at_ms: number;
+  readonly action: string;
+  readonly from_state: string | null;
+  readonly to_state: string;
+  readonly level: Level;
+  readonly actor: string | null;
+  readonly comment: string | null;
+  readonly reasons: readonly string[];
+}
+
+export interface QuarantineEntry {
+  readonly id: number;
+  readonly received_at_ms: number;
+  readonly reason: string;
+  readonly detail: string;
+  readonly topic: string;
+  readonly fleet_id: string | null;
+  readonly gateway_id: string | null;
+  readonly unit_id: string | null;
+  readonly payload_size: number;
+  readonly payload_preview_hex: string;
+}
+
+export interface QuarantinePage {
+  readonly entries: readonly QuarantineEntry[];
+  readonly counts: Readonly<Record<string, number>>;
+  readonly total: number;
+}

@@ -1,0 +1,143 @@
+/** The service's JSON over HTTP. Errors say what the caller can do: sign in, look again, or try later. */
+
+import type {
+  Alert,
+  AlertEvent,
+  Board,
+  PackDetail,
+  PackSeries,
+  Person,
+  QuarantinePage,
+} from "../core/contract";
+
+export class ApiError extends Error {
+  constructor(
+    /** The HTTP status; 0 when the service could not be reached. */
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  get signedOut(): boolean {
+    return this.status === 401;
+  }
+
+  /** Somebody else changed it meanwhile. */
+  get conflict(): boolean {
+    return this.status === 409;
+  }
+}
+
+type SignedOutListener = () => void;
+let onSignedOut: SignedOutListener = () => undefined;
+
+/** One listener, told whenever any call finds the session ended. */
+export function listenForSignedOut(listener: SignedOutListener): void {
+  onSignedOut = listener;
+}
+
+export const api = {
+  me: (): Promise<Person> => get("/api/me"),
+  signIn: (name: string, password: string): Promise<unknown> => post("/api/session", { name, password }),
+  signOut: (): Promise<unknown> => call("DELETE", "/api/session"),
+  claim: (token: string, name: string, password: string): Promise<unknown> =>
+    post("/api/claim", { token, name, password }),
+  board: (): Promise<Board> => get("/api/board"),
+  pack: (packId: string, signal?: AbortSignal): Promise<PackDetail> =>
+    get(`/api/packs/${encodeURIComponent(packId)}`, signal),
+  series: (
+    packId: string,
+    fromMs: number,
+    toMs: number,
+    points: number,
+    signal: AbortSignal,
+  ): Promise<PackSeries> =>
+    get(
+      `/api/packs/${encodeURIComponent(packId)}/series?${new URLSearchParams({
+        from_ms: String(Math.floor(fromMs)),
+        to_ms: String(Math.ceil(toMs)),
+        points: String(points),
+      })}`,
+      signal,
+    ),
+  acknowledge: (alertId: string, version: number, comment: string): Promise<Alert> =>
+    post(`/api/alerts/${encodeURIComponent(alertId)}/acknowledge`, {
+      version,
+      comment: comment === "" ? null : comment,
+    }),
+  close: (alertId: string, version: number, reason: string): Promise<Alert> =>
+    post(`/api/alerts/${encodeURIComponent(alertId)}/close`, { version, reason }),
+  alertEvents: (alertId: string): Promise<AlertEvent[]> =>
+    get(`/api/alerts/${encodeURIComponent(alertId)}/events`),
+  quarantine: (limit: number, offset: number, signal: AbortSignal): Promise<QuarantinePage> =>
+    get(`/api/quarantine?limit=${limit}&offset=${offset}`, signal),
+};
+
+export function exportPath(packId: string, fromMs: number, toMs: number, format: "csv" | "parquet"): string {
+  const query = new URLSearchParams({
+    pack_id: packId,
+    from_ms: String(Math.floor(fromMs)),
+    to_ms: String(Math.ceil(toMs)),
+    format,
+  });
+  return `/api/export?${query}`;
+}
+
+function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return call("GET", path, undefined, signal);
+}
+
+function post<T>(path: string, body: unknown): Promise<T> {
+  return call("POST", path, body);
+}
+
+async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      // The service takes an unsafe method only with this header, which no foreign page can send.
+      headers: { "X-Packwatch": "1", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "The service cannot be reached.");
+  }
+  if (!response.ok) {
+    const error = new ApiError(response.status, await refusal(response));
+    // At the sign-in itself a 401 means a wrong password, not an ended session.
+    if (error.signedOut && path !== "/api/session") onSignedOut();
+    throw error;
+  }
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+/** The service's own sentence where it gives one. */
+async function refusal(response: Response): Promise<string> {
+  const fallback = `The service answered ${response.status}.`;
+  try {
+    const body = (await response.json()) as { detail?: unknown };
+    if (typeof body.detail === "string") return body.detail;
+    if (Array.isArray(body.detail)) {
+      const messages = body.detail
+        .map((item: { msg?: unknown }) => item.msg)
+        .filter((msg) => typeof msg === "string");
+      return messages.length > 0 ? messages.join("; ") : fallback;
+    }
+    return fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
