@@ -27,6 +27,8 @@ BUSY_TIMEOUT_S = 5.0
 """**Assumed**: longer than any write of ours holds SQLite's lock, shorter than a person waits."""
 ATTEMPTS = 3
 """**Assumed**: tries of one write that the database rolled back for want of a lock."""
+WAL_ATTEMPTS = 20
+"""**Assumed**: each lost try means that another process got a step further, and a new file's first steps are few."""
 CONNECT_TIMEOUT_S = 10
 """**Assumed**: how long PostgreSQL may take to answer a new connection, s."""
 _ROLLED_BACK_SQLSTATES = {"40001", "40P01"}
@@ -123,7 +125,7 @@ def _sqlite_engine(address: URL) -> Engine:
         connection.isolation_level = None  # BEGIN is ours: the driver's own comes late, and is never IMMEDIATE
         connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
 
     @event.listens_for(engine, "begin")
@@ -132,6 +134,23 @@ def _sqlite_engine(address: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Change the file's journal for good, or find it changed; `busy_timeout` does not hold for this one step.
+
+    Raises sqlite3.OperationalError when other processes are in the way throughout.
+    """
+    for attempt in range(1, WAL_ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if attempt == WAL_ATTEMPTS or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            connection.execute("BEGIN IMMEDIATE")  # waits, up to busy_timeout, for whoever is in the way
+            connection.execute("ROLLBACK")
+        else:
+            return
 
 
 def _postgresql_engine(address: URL) -> Engine:
