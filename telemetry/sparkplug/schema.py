@@ -15,7 +15,11 @@ _PACKAGE = "packwatch.sparkplug"
 
 
 def _describe() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="packwatch_sparkplug", package=_PACKAGE, syntax="proto2")
+    # Edition 2023 and not the standard's proto2, for the same bytes: fields know whether they were there, as in proto2,
+    # and a text that is no UTF-8 is an error, where proto2 would hand us half a string.
+    file = descriptor_pb2.FileDescriptorProto(
+        name="packwatch_sparkplug", package=_PACKAGE, syntax="editions", edition=descriptor_pb2.Edition.EDITION_2023
+    )
     payload = file.message_type.add(name="Payload")
     metric = payload.nested_type.add(name="Metric")
     for name, number, kind in (
