@@ -115,8 +115,8 @@ def batch_metrics(batch: SampleBatch, *, outbox_sequence: int | None, alias_base
     values: dict[str, Any] = {
         TIME: batch.sampled_at_ms,
         TIME_UNCERTAINTY: batch.time_uncertainty_s,
-        TEMPERATURE: batch.temperatures_c if batch.temperatures_c.size else None,
-        VOLTAGE: batch.voltages_v if batch.voltages_v.size else None,
+        TEMPERATURE: batch.temperatures_c.reshape(-1) if batch.temperatures_c.size else None,
+        VOLTAGE: batch.voltages_v.reshape(-1) if batch.voltages_v.size else None,
         **{SINGLES[name]: getattr(batch, name) for name in SINGLE_CHANNELS},
         QUALITY: batch.quality if batch.quality.any() else None,
         BOOT: batch.boot_id,

@@ -201,9 +201,7 @@ def test_an_array_batch_is_read_by_alias(golden):
 
 def test_the_array_batch_is_written_by_alias(golden):
     batch, _ = array_batch(golden)
-    payload = Payload(
-        timestamp_ms=T0_MS + 2_000, seq=2, metrics=batch_metrics(batch, outbox_sequence=9, alias_base=64)
-    )
+    payload = Payload(timestamp_ms=T0_MS + 2_000, seq=2, metrics=batch_metrics(batch, outbox_sequence=9, alias_base=64))
     assert encode_payload(payload, with_datatypes=False).hex() == golden["ddata_arrays"].hex()
 
 

@@ -48,24 +48,19 @@ def test_a_configuration_survives_its_bytes(report_interval_s):
 
 
 @given(
-    counts,
-    st.floats(-90, 90),
-    st.floats(-180, 180),
-    st.none() | st.floats(0, 60),
-    st.none() | st.floats(0, 360),
-    st.none() | st.floats(0, 500),
-)
-def test_a_position_survives_its_bytes(fixed_at_ms, latitude_deg, longitude_deg, speed_m_s, heading_deg, accuracy_m):
-    fix = PositionFix(
-        fleet_id="fleet-1",
-        gateway_id="truck-1",
-        fixed_at_ms=fixed_at_ms,
-        latitude_deg=latitude_deg,
-        longitude_deg=longitude_deg,
-        speed_m_s=speed_m_s,
-        heading_deg=heading_deg,
-        accuracy_m=accuracy_m,
+    st.builds(
+        PositionFix,
+        fleet_id=st.just("fleet-1"),
+        gateway_id=st.just("truck-1"),
+        fixed_at_ms=counts,
+        latitude_deg=st.floats(-90, 90),
+        longitude_deg=st.floats(-180, 180),
+        speed_m_s=st.none() | st.floats(0, 60),
+        heading_deg=st.none() | st.floats(0, 360),
+        accuracy_m=st.none() | st.floats(0, 500),
     )
+)
+def test_a_position_survives_its_bytes(fix):
     assert decode_position(encode_position(fix), "fleet-1", "truck-1") == fix
 
 
