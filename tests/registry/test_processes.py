@@ -9,8 +9,10 @@ from subprocess import PIPE, Popen
 from threading import Barrier
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, text
 
+from registry.errors import UnavailableError
 from registry.records import Organisation
 from registry.registry import Registry
 
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+_END_OTHERS = text(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 WRITER = """
 import sys
@@ -95,3 +102,16 @@ async def test_calls_from_asyncio_go_through_threads(registry: Registry, now: da
     )
     assert sorted(account.name for account in made) == sorted(names)
     assert len(await asyncio.to_thread(registry.accounts)) == 12
+
+
+def test_connections_that_the_server_ended_are_replaced_and_one_lost_at_work_says_try_later(postgres_url: str) -> None:
+    registry = Registry.open(postgres_url)
+    assert registry.revision() == 0
+    other = Registry.open(postgres_url)
+    other._write(lambda session: session.execute(_END_OTHERS).all())
+    assert registry.revision() == 0
+    with pytest.raises(UnavailableError, match="busy or away"):
+        registry._write(lambda session: session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
+    registry.add(Organisation(organisation_id="a", name="a"))
+    other.close()
+    registry.close()
