@@ -103,10 +103,10 @@ class SampleBatch:
         self._lock("sampled_at_ms", np.int64, (n,))
         self._lock("quality", np.uint32, (n,))
         for name in ("temperatures_c", "voltages_v"):
-            columns: NDArray[np.float32] = getattr(self, name)
-            if columns.ndim != 2:
-                raise ShapeError(f"{name} has {columns.ndim} dimensions, not rows and channels")
-            self._lock(name, np.float32, (n, columns.shape[1]))
+            shape = np.shape(getattr(self, name))
+            if len(shape) != 2:
+                raise ShapeError(f"{name} has {len(shape)} dimensions, not rows and channels")
+            self._lock(name, np.float32, (n, shape[1]))
         for name in SINGLE_CHANNELS:
             if getattr(self, name) is not None:
                 self._lock(name, np.float32, (n,))
