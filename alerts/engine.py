@@ -113,20 +113,23 @@ class Engine:
         if settled is not None:
             self._settled[subject] = settled
 
-    def release(self, subject: Subject) -> int | None:
-        """A person closed the subject's alert: its level ends. A newer sample that is still hot raises it anew.
+    def newest_ms(self, subject: Subject) -> int | None:
+        """Event time of the subject's newest sample; None when none came since the start."""
+        series = self._of_subject.get(subject, [])
+        return max((int(each.states.newest_ms[each.slot]) for each in series), default=None)
 
-        Returns the event time up to which that settles its samples; None when none came since the start.
+    def release(self, subject: Subject) -> None:
+        """A person closed the subject's alert: its level ends, and its samples so far raise nothing again.
+
+        A newer sample that is still hot raises it anew.
         """
         standing = self._standing.pop(subject, None)
-        series = self._of_subject.get(subject, [])
-        newest_ms = max((int(each.states.newest_ms[each.slot]) for each in series), default=None)
+        newest_ms = self.newest_ms(subject)
         if standing is not None and newest_ms is not None:
             self._settle(subject, Settled(from_ms=standing.since_ms, until_ms=newest_ms, peak=standing.peak))
-        for each in series:
+        for each in self._of_subject.get(subject, []):
             each.states.release(each.slot)
             each.level = Level.NORMAL
-        return newest_ms
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
         """Evaluate batches in their order of arrival; returns what changed, in that order."""

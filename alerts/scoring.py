@@ -24,6 +24,10 @@ SHORT_LEAD_S = 300.0
 """The warning that UN GTR 20 asks of vehicles: 5 min before a hazard (Batteries 2023, 9, 339)."""
 
 
+class ScoringError(ValueError):
+    """A trace that the detector cannot be judged by."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceScore:
     """One trace. Times are the trace's own, s; each is when its level or a higher one first stood; None = never."""
@@ -47,7 +51,12 @@ class TraceScore:
 
 
 def score_trace(trace: Trace, entry: TraceIndexEntry, *, rules: Rules = RULES) -> TraceScore:
-    """Run the detector over a recording, as if its channels were one unit's on one pack."""
+    """Run the detector over a recording, as if its channels were one unit's on one pack.
+
+    Raises ScoringError when it has no temperatures.
+    """
+    if not trace.temperatures_c.shape[1]:
+        raise ScoringError(f"{entry.trace} has no temperatures to judge by")
     steps_s = np.diff(trace.time_s)
     interval_s = float(np.median(steps_s)) if len(steps_s) else DEFAULT_REPORT_INTERVAL_S
     states = PackStates(

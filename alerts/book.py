@@ -1,0 +1,235 @@
+"""The open alerts, one for each subject: takes changes of level and people's steps, returns what to keep and tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import inspect
+
+from alerts.levels import Subject
+from alerts.lifecycle import Action, IllegalTransitionError, next_state
+from registry.errors import ConflictError, NotFoundError, RefusedError
+from registry.kinds import AlertKind, AlertState, Level
+from registry.records import Alert, AlertEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from alerts.levels import Transition
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AlertChange:
+    """One step in an alert's life. `alert` is the alert after it, a copy that nobody changes any more."""
+
+    alert: Alert
+    event: AlertEvent
+    expected_version: int | None
+    """The version that it follows; None: the alert begins."""
+
+
+def utc_from_ms(ms: int) -> datetime:
+    """The instant so many ms after 1970, UTC, without the rounding of a float."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def ms_from_utc(instant: datetime) -> int:
+    """How many ms after 1970, rounded down."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def subject_of(alert: Alert) -> Subject:
+    """Whom an alert is about."""
+    name = alert.pack_id if alert.kind is AlertKind.THERMAL else alert.unit_id
+    return Subject(alert.kind, name or "", alert.provenance)
+
+
+class AlertBook:
+    """All alerts that are not closed, in memory. Pure: times are arguments, ids come from `new_id`."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._open: dict[Subject, Alert] = {}
+        self._subjects: dict[str, Subject] = {}
+
+    def open_alert(self, subject: Subject) -> Alert | None:
+        """The subject's alert that is not closed."""
+        return self._open.get(subject)
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """All alerts that are not closed."""
+        return tuple(self._open.values())
+
+    def put(self, alert: Alert) -> None:
+        """Take an alert as the registry has it: at the start, or when somebody else changed it."""
+        subject = subject_of(alert)
+        if alert.state is AlertState.CLOSED:
+            self._open.pop(subject, None)
+            self._subjects.pop(alert.alert_id, None)
+        else:
+            self._open[subject] = alert
+            self._subjects[alert.alert_id] = subject
+
+    def take(self, transition: Transition, now: datetime) -> list[AlertChange]:
+        """What a change of level does to the subject's alert; nothing when it says nothing new."""
+        alert = self._open.get(transition.subject)
+        if alert is None:
+            return [] if transition.level is Level.NORMAL else [self._raise(transition, now)]
+        action = _action(alert, transition.level)
+        if action is None:
+            return []
+        changed: dict[str, Any] = {"level": transition.level, "reasons": list(transition.reasons)}
+        match action:
+            case Action.CLEAR:
+                changed = {"cleared_at": now}
+                if alert.state is AlertState.ACKNOWLEDGED:
+                    changed |= {"closed_at": now, "close_reason": "it cleared after it was acknowledged"}
+            case Action.RAISE | Action.WORSEN:
+                changed |= {"cleared_at": None, "acknowledged_by": None, "acknowledged_at": None}
+                changed |= {"acknowledgement_comment": None, "peak_level": _worse(alert.peak_level, transition.level)}
+        change = self._change(
+            alert,
+            action,
+            now,
+            changed,
+            sampled_at=utc_from_ms(transition.sampled_at_ms),
+            level=transition.level,
+            reasons=transition.reasons,
+        )
+        if action is Action.CLEAR and alert.kind is AlertKind.SILENCE and change.alert.state is not AlertState.CLOSED:
+            over = {"closed_at": now, "close_reason": "; ".join(transition.reasons)}
+            return [change, self._change(change.alert, Action.CLOSE, now, over)]
+        return [change]
+
+    def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> AlertChange:
+        """A person has seen it.
+
+        Raises NotFoundError, ConflictError (it is at another version), and RefusedError (a name is missing, or its
+        state does not allow it).
+        """
+        alert = self._at(alert_id, version)
+        _require(by, "who acknowledges")
+        if alert.state is AlertState.ACKNOWLEDGED:
+            raise IllegalTransitionError(f"it is acknowledged already, by {alert.acknowledged_by}")
+        changed: dict[str, Any] = {
+            "acknowledged_by": by,
+            "acknowledged_at": now,
+            "acknowledgement_comment": comment or None,
+        }
+        if alert.state is AlertState.CLEARED:
+            changed |= {"closed_by": by, "closed_at": now, "close_reason": "acknowledged after it had cleared"}
+        return self._change(alert, Action.ACKNOWLEDGE, now, changed, actor=by, comment=comment or None)
+
+    def close(
+        self, alert_id: str, *, version: int, by: str, reason: str, now: datetime, settled_until_ms: int | None
+    ) -> AlertChange:
+        """A person ends it, with a reason; samples up to `settled_until_ms` are settled by that. Raises as above."""
+        alert = self._at(alert_id, version)
+        _require(by, "who closes it")
+        _require(reason, "the reason")
+        changed = {"closed_by": by, "closed_at": now, "close_reason": reason}
+        sampled_at = None if settled_until_ms is None else utc_from_ms(settled_until_ms)
+        return self._change(alert, Action.CLOSE, now, changed, sampled_at=sampled_at, actor=by, comment=reason)
+
+    def subject(self, alert_id: str) -> Subject:
+        """Whom an open alert is about. Raises NotFoundError."""
+        subject = self._subjects.get(alert_id)
+        if subject is None:
+            raise NotFoundError(f"there is no open alert {alert_id!r}")
+        return subject
+
+    def _at(self, alert_id: str, version: int) -> Alert:
+        alert = self._open[self.subject(alert_id)]
+        if alert.version != version:
+            raise ConflictError(
+                f"alert {alert_id} is at version {alert.version}, not {version}: it changed meanwhile, look again"
+            )
+        return alert
+
+    def _raise(self, transition: Transition, now: datetime) -> AlertChange:
+        subject = transition.subject
+        alert = Alert(
+            alert_id=self._new_id(),
+            kind=subject.kind,
+            cause=transition.cause,
+            fleet_id=transition.fleet_id,
+            pack_id=transition.pack_id,
+            unit_id=transition.unit_id,
+            gateway_id=transition.gateway_id,
+            level=transition.level,
+            peak_level=transition.level,
+            state=next_state(None, Action.RAISE, peak=transition.level),
+            provenance=subject.provenance,
+            reasons=list(transition.reasons),
+            sampled_at=utc_from_ms(transition.sampled_at_ms),
+            raised_at=now,
+        )
+        self.put(alert)
+        event = AlertEvent(
+            alert_id=alert.alert_id,
+            at=now,
+            action=Action.RAISE,
+            to_state=alert.state,
+            level=alert.level,
+            sampled_at=alert.sampled_at,
+            reasons=list(transition.reasons),
+        )
+        return AlertChange(alert=alert, event=event, expected_version=None)
+
+    def _change(
+        self,
+        alert: Alert,
+        action: Action,
+        now: datetime,
+        changed: dict[str, Any],
+        *,
+        sampled_at: datetime | None = None,
+        level: Level | None = None,
+        actor: str | None = None,
+        comment: str | None = None,
+        reasons: Iterable[str] = (),
+    ) -> AlertChange:
+        state = next_state(alert.state, action, peak=alert.peak_level)
+        after = _with(alert, state=state, version=alert.version + 1, **changed)
+        event = AlertEvent(
+            alert_id=alert.alert_id,
+            at=now,
+            action=action,
+            from_state=alert.state,
+            to_state=state,
+            level=alert.level if level is None else level,
+            sampled_at=sampled_at,
+            actor=actor,
+            comment=comment,
+            reasons=list(reasons),
+        )
+        self.put(after)
+        return AlertChange(alert=after, event=event, expected_version=alert.version)
+
+
+def _action(alert: Alert, level: Level) -> Action | None:
+    """What the subject's new level means to its alert."""
+    if level is Level.NORMAL:
+        return None if alert.state is AlertState.CLEARED else Action.CLEAR
+    if alert.state is AlertState.CLEARED:
+        return Action.RAISE
+    if level.rank == alert.level.rank:
+        return None
+    return Action.WORSEN if level.rank > alert.level.rank else Action.EASE
+
+
+def _worse(a: Level, b: Level) -> Level:
+    return max(a, b, key=lambda level: level.rank)
+
+
+def _require(text: str, what: str) -> None:
+    if not text.strip():
+        raise RefusedError(f"{what} is missing")
+
+
+def _with(alert: Alert, **changed: Any) -> Alert:
+    return Alert(**{each.key: getattr(alert, each.key) for each in inspect(Alert).column_attrs} | changed)

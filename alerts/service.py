@@ -1,0 +1,294 @@
+"""The alert service: evaluates batches as they come, keeps alerts and tells them, and takes people's steps.
+
+`observe` is synchronous and evaluates at once: there is no queue of samples that could fill, and so no sample, and no
+`critical`, that could be dropped. What waits is changes of alerts (`alerts.backlog`, `alerts.teller`), and the samples
+of units met for the first time, for at most a second, until the registry was asked who they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from alerts.backlog import Backlog, Entry
+from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
+from alerts.engine import Engine
+from alerts.levels import Settled, Standing, Transition
+from alerts.rules import RULES, Rules
+from alerts.silence import SilenceWatch
+from alerts.teller import Teller
+from registry.errors import RegistryError
+from registry.kinds import AlertKind, AlertState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from registry.records import Alert
+    from registry.registry import Registry
+    from telemetry.samples import PositionFix, ReceivedBatch
+
+FOLLOW_EVERY_S = 0.5
+"""s between looks at the registry's revision; so a new unit's samples wait half a second at most ..."""
+HELD_FOR_S = 1.0
+"""... and not longer than this, s, when the registry does not answer."""
+CHECK_EVERY_S = 0.5
+"""s between checks for silence."""
+HELD_BATCHES_KEPT = 2_000
+"""**Assumed**: batches of new units that wait for the registry; one more, and all are evaluated as unregistered."""
+STORED_WITHIN_S = 2.0
+"""s that a person waits for the registry; then the step is kept here, and saved later."""
+ENDED_ALERTS_RESTORED = 500
+"""**Assumed**: ended alerts whose samples may still come again after a restart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertCounters:
+    """What the service did since it started, and what waits now."""
+
+    batches: int
+    duplicate_batches: int
+    held_overflows: int
+    """How often new units' samples had to be evaluated before the registry was asked."""
+    open_alerts: int
+    unsaved_changes: int
+    folded_changes: int
+    refused_changes: int
+    untold_alerts: int
+    publish_failures: int
+    listener_failures: int
+    registry_away: bool
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AlertService:
+    """One for each process that watches; all calls are made on its event loop.
+
+    `restore` comes first, then `run`, beside which everything else may be called. `publish` sends a retained message.
+    `listeners` get each alert's newest state on the event loop and must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        publish: Callable[[str, bytes], Awaitable[None]],
+        listeners: Sequence[Callable[[Alert], None]] = (),
+        now: Callable[[], datetime] = _utc_now,
+        rules: Rules = RULES,
+    ) -> None:
+        self._registry = registry
+        self._now = now
+        self._engine = Engine(rules)
+        self._book = AlertBook(lambda: uuid4().hex)
+        self._silence = SilenceWatch()
+        self._backlog = Backlog(registry, refused=self._look_again)
+        self._teller = Teller(self._backlog, publish=publish, listeners=listeners)
+        self._revision = -1
+        self._held: list[ReceivedBatch] = []
+        self._held_since_ms = 0
+        self._unknown: set[str] = set()
+        """Units that the registry did not know when it was last asked."""
+        self._batches = 0
+        self._held_overflows = 0
+        self._log = structlog.get_logger("packwatch.alerts")
+
+    async def restore(self) -> None:
+        """Take over assignments, open alerts, and what ended lately. Raises RegistryError."""
+        await self._refresh()
+        open_alerts = await asyncio.to_thread(self._registry.open_alerts)
+        ended = [
+            (alert, settled)
+            for alert in await asyncio.to_thread(self._registry.alerts, limit=ENDED_ALERTS_RESTORED)
+            if alert.state in {AlertState.CLEARED, AlertState.CLOSED}
+            if (settled := await asyncio.to_thread(_settled, self._registry, alert)) is not None
+        ]
+        for alert, settled in reversed(ended):  # a subject's newest comes last, and stays
+            self._engine.restore(subject_of(alert), settled=settled)
+            self._teller.publish_soon(alert)
+        for alert in open_alerts:
+            self._book.put(alert)
+            subject = subject_of(alert)
+            if subject.kind is AlertKind.SILENCE:
+                self._silence.restore(subject)
+            elif alert.state is not AlertState.CLEARED:
+                standing = Standing(level=alert.level, peak=alert.peak_level, since_ms=ms_from_utc(alert.sampled_at))
+                self._engine.restore(subject, standing=standing)
+            self._teller.tell_now(alert)
+
+    def observe(self, batches: Sequence[ReceivedBatch]) -> None:
+        """Evaluate batches of any units, in their order of arrival. Never waits."""
+        self._batches += len(batches)
+        self._silence.hear(batches)
+        ready = [received for received in batches if self._is_told_of(received.batch.unit_id)]
+        if len(ready) < len(batches):
+            if not self._held:
+                self._held_since_ms = ms_from_utc(self._now())
+            self._held += [received for received in batches if not self._is_told_of(received.batch.unit_id)]
+            if len(self._held) > HELD_BATCHES_KEPT:
+                self._held_overflows += 1
+                self._evaluate_held()
+        self._evaluate(ready)
+
+    def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
+        """Ingest offers positions to whom it offers batches; no level depends on them."""
+
+    async def run(self) -> None:
+        """Save, tell, publish, follow the registry and watch for silence, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._backlog.run(), name="alerts: save")
+                tasks.create_task(self._teller.run_telling(), name="alerts: tell")
+                tasks.create_task(self._teller.run_publishing(), name="alerts: publish")
+                tasks.create_task(self._follow_registry(), name="alerts: follow the registry")
+                tasks.create_task(self._watch(), name="alerts: watch")
+        finally:
+            await self._backlog.drain()
+
+    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert:
+        """A person has seen the alert. Returns it as it is then, when it is in the registry and listeners know.
+
+        With the registry away it returns all the same, and the step is saved later. Raises NotFoundError,
+        ConflictError (`version` is not the newest), and RefusedError (a name is missing; its state does not allow it).
+        """
+        return await self._settle(self._book.acknowledge(alert_id, version=version, by=by, comment=comment, now=now))
+
+    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert:
+        """A person ends the alert, whatever its level. Samples that are still hot raise a new one. As `acknowledge`."""
+        subject = self._book.subject(alert_id)
+        change = self._book.close(
+            alert_id,
+            version=version,
+            by=by,
+            reason=reason,
+            now=now,
+            settled_until_ms=self._engine.newest_ms(subject),
+        )
+        self._engine.release(subject)
+        return await self._settle(change)
+
+    def counters(self) -> AlertCounters:
+        """A snapshot."""
+        return AlertCounters(
+            batches=self._batches,
+            duplicate_batches=self._engine.duplicate_batches,
+            held_overflows=self._held_overflows,
+            open_alerts=len(self._book.open_alerts()),
+            unsaved_changes=len(self._backlog),
+            folded_changes=self._backlog.folded,
+            refused_changes=self._backlog.refusals,
+            untold_alerts=len(self._teller),
+            publish_failures=self._teller.publish_failures,
+            listener_failures=self._teller.listener_failures,
+            registry_away=self._backlog.away,
+        )
+
+    def _is_told_of(self, unit_id: str) -> bool:
+        return self._engine.knows(unit_id) or unit_id in self._unknown
+
+    def _evaluate(self, batches: Sequence[ReceivedBatch]) -> None:
+        self._take(self._engine.observe(batches))
+
+    def _evaluate_held(self) -> None:
+        held, self._held = self._held, []
+        self._unknown |= {received.batch.unit_id for received in held if not self._engine.knows(received.batch.unit_id)}
+        self._evaluate(held)
+
+    def _take(self, transitions: Sequence[Transition]) -> None:
+        now = self._now()
+        for transition in transitions:
+            for change in self._book.take(transition, now):
+                self._pass_on(change)
+
+    def _pass_on(self, change: AlertChange) -> Entry:
+        alert, event = change.alert, change.event
+        self._log.info(
+            "alert",
+            alert=alert.alert_id,
+            action=event.action,
+            kind=alert.kind,
+            level=event.level,
+            state=alert.state,
+            pack=alert.pack_id,
+            unit=alert.unit_id,
+            provenance=alert.provenance,
+            reasons=event.reasons,
+        )
+        entry = self._backlog.add(change)
+        self._teller.tell(entry)
+        return entry
+
+    async def _settle(self, change: AlertChange) -> Alert:
+        """Pass on a person's step, and wait until it is kept."""
+        entry = self._pass_on(change)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(entry.done.wait(), STORED_WITHIN_S)
+        if entry.refusal is not None:
+            raise entry.refusal
+        self._teller.tell_now(change.alert)
+        return change.alert
+
+    async def _look_again(self, entry: Entry) -> None:
+        """Somebody else changed the alert in the registry: its word counts."""
+        with contextlib.suppress(RegistryError):
+            kept = await asyncio.to_thread(self._registry.alert, entry.change.alert.alert_id)
+            self._book.put(kept)
+            if kept.state is AlertState.CLOSED:
+                self._engine.release(subject_of(kept))
+            self._teller.tell_now(kept)
+
+    async def _follow_registry(self) -> None:
+        while True:
+            try:
+                if await asyncio.to_thread(self._registry.revision) != self._revision:
+                    await self._refresh()
+                await self._name_vehicles()
+            except RegistryError as error:
+                self._log.warning("registry_not_followed", reason=str(error))
+            self._evaluate_held()
+            await asyncio.sleep(FOLLOW_EVERY_S)
+
+    async def _refresh(self) -> None:
+        revision = await asyncio.to_thread(self._registry.revision)
+        assignments = await asyncio.to_thread(self._registry.assignments)
+        self._revision = revision
+        self._unknown.clear()
+        self._engine.assign(assignments)
+        self._silence.assign(assignments, ms_from_utc(self._now()))
+
+    async def _name_vehicles(self) -> None:
+        """Of the gateways whose units nobody registered."""
+        for gateway_id in {received.gateway_id for received in self._held}:
+            vehicle = await asyncio.to_thread(self._registry.vehicle_of_gateway, gateway_id)
+            if vehicle is not None:
+                self._engine.name_vehicle(gateway_id, vehicle.name)
+
+    async def _watch(self) -> None:
+        while True:
+            now_ms = ms_from_utc(self._now())
+            if self._held and now_ms - self._held_since_ms > HELD_FOR_S * 1000:
+                self._evaluate_held()
+            suspicious = frozenset(
+                alert.pack_id
+                for alert in self._book.open_alerts()
+                if alert.kind is AlertKind.THERMAL and alert.pack_id is not None
+            )
+            self._take(self._silence.check(now_ms, suspicious))
+            self._teller.end_topics(now_ms)
+            await asyncio.sleep(CHECK_EVERY_S)
+
+
+def _settled(registry: Registry, alert: Alert) -> Settled | None:
+    """What an alert that ended has settled: from its first sample to the newest that its history names."""
+    times = [event.sampled_at for event in registry.alert_events(alert.alert_id) if event.sampled_at is not None]
+    if not times:
+        return None
+    return Settled(from_ms=ms_from_utc(alert.sampled_at), until_ms=ms_from_utc(max(times)), peak=alert.peak_level)

@@ -1,0 +1,138 @@
+"""Units that should report and do not, over all units at once. Pure: wall-clock time is an argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.levels import Subject, Transition
+from registry.kinds import AlertKind, Level, PackClass
+from telemetry.samples import Provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from registry.enrolment import Assignment
+    from telemetry.samples import ReceivedBatch
+
+SILENT_AFTER_INTERVALS = 3.0
+"""Silence is flagged after three report intervals."""
+DAMAGED_SILENT_AFTER_S = 59.0
+"""s. A damaged pack's within 60 s, so a check each half second finds it in time."""
+
+_NO_FLEET = "unassigned"
+"""The fleet of a unit behind no gateway."""
+_LIVE = frozenset({Provenance.MEASURED, Provenance.SIMULATED})
+"""A replay that ended is not silent: it is over."""
+
+
+def silent_after_s(assignment: Assignment) -> float:
+    """How long, s, a unit may be silent."""
+    intervals_s = SILENT_AFTER_INTERVALS * assignment.report_interval_s
+    return min(intervals_s, DAMAGED_SILENT_AFTER_S) if assignment.pack_class is PackClass.DAMAGED else intervals_s
+
+
+class SilenceWatch:
+    """When each unit that watches a pack was last heard, and which are silent.
+
+    Heard is what arrives live: samples that a gateway kept and sends late do not say that the pack is watched now.
+    A unit that was never heard counts from when it became known here, unless its samples are not measured ones.
+    """
+
+    def __init__(self) -> None:
+        self._assignments: dict[str, Assignment] = {}
+        self._place: dict[str, int] = {}
+        self._units: list[str] = []
+        self._heard_ms = np.zeros(0, np.int64)
+        self._limit_ms = np.zeros(0, np.int64)
+        self._provenance: dict[str, Provenance] = {}
+        self._silent: dict[str, Subject] = {}
+
+    def assign(self, assignments: Iterable[Assignment], now_ms: int) -> None:
+        """Who must report from now on: the units that watch a pack. Units known before keep when they were heard."""
+        heard_ms = {unit_id: int(self._heard_ms[place]) for unit_id, place in self._place.items()}
+        self._assignments = {each.unit_id: each for each in assignments if each.pack_id is not None}
+        self._units = list(self._assignments)
+        self._place = {unit_id: place for place, unit_id in enumerate(self._units)}
+        self._heard_ms = np.array([heard_ms.get(unit_id, now_ms) for unit_id in self._units], np.int64)
+        self._limit_ms = np.array([round(silent_after_s(each) * 1000) for each in self._assignments.values()], np.int64)
+
+    def restore(self, subject: Subject) -> None:
+        """A notice was open when an earlier run ended."""
+        self._silent[subject.id] = subject
+
+    def hear(self, batches: Sequence[ReceivedBatch]) -> None:
+        """Note who reported."""
+        for received in batches:
+            batch = received.batch
+            place = self._place.get(batch.unit_id)
+            if place is not None and not batch.historical:
+                self._heard_ms[place] = max(self._heard_ms[place], received.received_at_ms)
+                self._provenance[batch.unit_id] = batch.provenance
+
+    def check(self, now_ms: int, suspicious_packs: frozenset[str] = frozenset()) -> list[Transition]:
+        """Notices that begin or end. `suspicious_packs` have an open thermal alert: their silence is no calm notice."""
+        overdue = np.flatnonzero(now_ms - self._heard_ms > self._limit_ms)
+        late = {unit_id for place in overdue if self._counts(unit_id := self._units[place])}
+        ended = [self._ended(unit_id, now_ms) for unit_id in self._silent.keys() - late]
+        begun = [self._begun(unit_id, now_ms, suspicious_packs) for unit_id in late - self._silent.keys()]
+        for transition in ended:
+            del self._silent[transition.unit_id]
+        for transition in begun:
+            self._silent[transition.unit_id] = transition.subject
+        return sorted([*ended, *begun], key=lambda transition: (transition.sampled_at_ms, transition.unit_id))
+
+    def _counts(self, unit_id: str) -> bool:
+        provenance = self._provenance.get(unit_id)
+        return not self._assignments[unit_id].simulated if provenance is None else provenance in _LIVE
+
+    def _begun(self, unit_id: str, now_ms: int, suspicious_packs: frozenset[str]) -> Transition:
+        assignment = self._assignments[unit_id]
+        heard_ms = int(self._heard_ms[self._place[unit_id]])
+        provenance = self._provenance.get(unit_id)
+        since = "since the service began to wait for it" if provenance is None else "any more"
+        damaged = assignment.pack_class is PackClass.DAMAGED
+        suspicious = assignment.pack_id in suspicious_packs
+        silent = (
+            f"unit {unit_id} has not reported {since}: for {(now_ms - heard_ms) / 1000:.0f} s, and "
+            f"{silent_after_s(assignment):g} s are allowed"
+        )
+        reasons = [silent]
+        if damaged:
+            reasons.append("its pack is damaged, defective or recalled")
+        if suspicious:
+            reasons.append("its pack has an open thermal alert")
+        return Transition(
+            subject=Subject(AlertKind.SILENCE, unit_id, provenance or Provenance.MEASURED),
+            before=Level.NORMAL,
+            level=Level.WARNING if damaged or suspicious else Level.WATCH,
+            cause="silence",
+            reasons=tuple(reasons),
+            sampled_at_ms=heard_ms,
+            pack_id=assignment.pack_id,
+            unit_id=unit_id,
+            gateway_id=assignment.gateway_id,
+            fleet_id=assignment.fleet_id or _NO_FLEET,
+        )
+
+    def _ended(self, unit_id: str, now_ms: int) -> Transition:
+        assignment = self._assignments.get(unit_id)
+        if assignment is None:
+            reason = f"unit {unit_id} watches no pack any more"
+        elif not self._counts(unit_id):
+            reason = f"unit {unit_id} is not expected to report: its last samples were no live ones"
+        else:
+            reason = f"unit {unit_id} reports again"
+        return Transition(
+            subject=self._silent[unit_id],
+            before=Level.WATCH,
+            level=Level.NORMAL,
+            cause="silence",
+            reasons=(reason,),
+            sampled_at_ms=now_ms,
+            pack_id=None if assignment is None else assignment.pack_id,
+            unit_id=unit_id,
+            gateway_id=None if assignment is None else assignment.gateway_id,
+            fleet_id=(None if assignment is None else assignment.fleet_id) or _NO_FLEET,
+        )
