@@ -74,7 +74,7 @@ def clipped(text: str, length: int) -> str:
 def admitted(value: Any, column: NamedColumn[Any], where: str) -> Any:
     """`value` as `column` keeps it. Raises RefusedError, which says what is wrong with `where`."""
     if value is None:
-        if column.nullable or column.primary_key:
+        if column.nullable:
             return None
         raise RefusedError(f"{where} is missing")
     return _admitted_by(column.type, value, where)

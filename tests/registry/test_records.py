@@ -40,6 +40,7 @@ def pack(**values: Any) -> Pack:
         ({"pack_id": 7}, "Pack.pack_id is int, not str"),
         ({"chemistry": "coal"}, "Pack.chemistry is 'coal', not one of nmc, nca, lfp, lmo, unknown"),
         ({"chemistry": None}, "Pack.chemistry is missing"),
+        ({"pack_id": None}, "Pack.pack_id is missing"),
         ({"description": "x" * 1001}, "Pack.description has 1001 characters; at most 1000 are kept"),
         ({"description": "a\x00b"}, "Pack.description holds characters that are no text"),
         ({"description": "a\ud800b"}, "Pack.description holds characters that are no text"),
