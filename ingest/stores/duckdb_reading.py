@@ -68,8 +68,8 @@ def read_series(cursor: duckdb.DuckDBPyConnection, span: UnitSpan, points: int) 
     """One unit's span in at most `points` buckets, raw when it has no more rows. Raises ValueError as Buckets does."""
     cursor.begin()  # one snapshot for what is counted and what is read
     found = contents(cursor, _IN_SPAN, span)
-    buckets = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=points, channels=found.channels)
     raw = found.rows <= points
+    buckets = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=1 if raw else points, channels=found.channels)
     relation = cursor.sql(
         f"SELECT sampled_at, quality, {_CHANNELS} FROM samples WHERE {_IN_SPAN}"  # noqa: S608 - constants
         + (" ORDER BY sampled_at" if raw else ""),

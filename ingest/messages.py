@@ -1,0 +1,132 @@
+"""What one decoded Sparkplug message says of samples, positions and refusals."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ingest.events import BatchReceived, PositionReceived, Refused
+from ingest.positions import LATITUDE, position_from_values
+from telemetry.errors import WireError
+from telemetry.samples import ReceivedBatch
+from telemetry.sparkplug.batches import OUTBOX_SEQUENCE, TIME, batch_from_metrics
+from telemetry.sparkplug.scalars import batches_from_scalars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.sessions import DeviceSession
+    from telemetry.samples import SampleBatch
+    from telemetry.sparkplug.payload import Metric, Payload
+    from telemetry.sparkplug.topics import Topic
+
+REFUSED_BY_GATEWAY = "Health/Refused"
+"""A gateway's word on a message that it refused: JSON with topic, reason and detail."""
+_SLUG = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message of an edge node or device, with its payload taken apart."""
+
+    where: Topic
+    topic: str
+    raw: bytes
+    received_at_ms: int
+    payload: Payload
+
+    def refused(self, reason: str, detail: str) -> Refused:
+        return Refused(
+            reason=reason,
+            detail=detail,
+            topic=self.topic,
+            payload=self.raw,
+            fleet_id=self.where.fleet_id,
+            gateway_id=self.where.gateway_id,
+            unit_id=self.where.unit_id,
+        )
+
+
+def birth_samples(message: Message, metrics: Sequence[Metric], device: DeviceSession) -> list[BatchReceived]:
+    """The samples that a device's birth holds: a node that reports by exception tells its first values there only."""
+    return samples(message, [metric for metric in metrics if metric.value is not None], device)
+
+
+def samples(message: Message, metrics: Sequence[Metric], device: DeviceSession | None) -> list[BatchReceived]:
+    """The samples of a device's resolved metrics, as arrays or as scalars. Raises what their decoders raise."""
+    unit_id = message.where.unit_id or ""
+    temperature_channels = None if device is None else device.temperature_channels
+    voltage_channels = None if device is None else device.voltage_channels
+    if any(metric.name == TIME for metric in metrics):
+        batch, sequence = batch_from_metrics(
+            metrics, unit_id=unit_id, temperature_channels=temperature_channels, voltage_channels=voltage_channels
+        )
+        return [_received(message, batch, sequence)]
+    batches = batches_from_scalars(
+        metrics,
+        unit_id=unit_id,
+        temperature_channels=temperature_channels,
+        voltage_channels=voltage_channels,
+        payload_timestamp_ms=message.payload.timestamp_ms,
+    )
+    return [_received(message, batch, None) for batch in batches]
+
+
+def node_reports(message: Message, metrics: Sequence[Metric]) -> list[PositionReceived | Refused]:
+    """What an edge node's resolved metrics say: where it is, and what it refused. Raises WireError "position"."""
+    values = {metric.name: metric.value for metric in metrics if metric.name is not None}
+    stamps = {metric.name: metric.timestamp_ms for metric in metrics}
+    events: list[PositionReceived | Refused] = [
+        _refused_by_gateway(message, metric.value)
+        for metric in metrics
+        if metric.name == REFUSED_BY_GATEWAY and metric.value is not None
+    ]
+    fix = position_from_values(
+        values,
+        fleet_id=message.where.fleet_id,
+        gateway_id=message.where.gateway_id,
+        timestamp_ms=stamps.get(LATITUDE),
+        received_at_ms=message.received_at_ms,
+    )
+    if fix is not None:
+        sequence = values.get(OUTBOX_SEQUENCE)
+        events.append(PositionReceived(fix=fix, outbox_sequence=sequence if type(sequence) is int else None))
+    return events
+
+
+def _received(message: Message, batch: SampleBatch, sequence: int | None) -> BatchReceived:
+    received = ReceivedBatch(
+        batch=batch,
+        fleet_id=message.where.fleet_id,
+        gateway_id=message.where.gateway_id,
+        received_at_ms=message.received_at_ms,
+        outbox_sequence=sequence,
+    )
+    return BatchReceived(received=received, topic=message.topic, payload=message.raw)
+
+
+def _refused_by_gateway(message: Message, text: object) -> Refused:
+    try:
+        told = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        told = None
+    match told:
+        case {"topic": str(topic), "reason": str(reason), "detail": str(detail)} if _SLUG.fullmatch(reason):
+            return Refused(
+                reason=reason,
+                detail=f"refused by gateway {message.where.gateway_id}: {detail}",
+                topic=topic,
+                payload=b"",
+                fleet_id=message.where.fleet_id,
+                gateway_id=message.where.gateway_id,
+                unit_id=_unit_of(topic),
+            )
+    raise WireError("refusal_malformed", f"{REFUSED_BY_GATEWAY} is not JSON with topic, reason and detail")
+
+
+def _unit_of(local_topic: str) -> str | None:
+    levels = local_topic.split("/")
+    return levels[2] if levels[:2] == ["packwatch", "units"] and len(levels) > 2 else None

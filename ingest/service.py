@@ -1,0 +1,279 @@
+"""Ingest at work: from the broker to listeners at once, to the store by the flush, and what is wrong aside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from ingest.connection import HostConnection
+from ingest.counters import IngestCollector, IngestCounters, Tally
+from ingest.events import Refused
+from ingest.host import SparkplugHost
+from ingest.inbox import Inbox
+from ingest.quarantine import QuarantineDesk
+from ingest.turn import decode_turn, inspect_turn
+from ingest.units import KnownUnits
+from ingest.writer import StoreWriter
+from registry.errors import RegistryError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from ingest.events import RebirthWanted, SessionEvent
+    from ingest.inbox import Arrival, LinkChange
+    from ingest.quarantine import QuarantineSink
+    from ingest.stores.contract import TelemetryStore
+    from ingest.turn import Turn
+    from ingest.units import UnitDirectory
+    from ingest.writer import Settled
+    from telemetry.broker import BrokerAccess
+    from telemetry.samples import PositionFix, ReceivedBatch
+
+INBOX_BYTES = 64 * 1024 * 1024
+"""Messages that wait to be decoded: what the broker itself would hold before it cuts a subscriber off."""
+WRITER_BYTES = 128 * 1024 * 1024
+"""Batches that wait for the store: a minute of 1,000 units at full detail. **assumed**"""
+TURN_MESSAGES = 256
+"""Messages decoded before the event loop gets its turn: some 20 ms. **assumed**"""
+GATHER_S = 0.02
+"""How long messages gather once the inbox was emptied: bulk work costs less, and 20 ms are nothing to an alarm."""
+REFRESH_EVERY_MS = 1_000
+REFRESH_WITHIN_S = 0.5
+"""The directory is asked about unknown units that often, and given that long: an alarm waits for no database."""
+QUARANTINE_EVERY_S = 0.25
+QUARANTINE_BATCH = 500
+QUARANTINE_RETRY_S = 5.0
+FINISH_WITHIN_S = 1.0
+"""What an orderly stop gives the store to take what waits."""
+
+
+class BatchListener(Protocol):
+    """Gets the stream as it comes, before it is stored, duplicates included.
+
+    Calls come from the event loop, one at a time, and must return at once and not raise.
+    """
+
+    def observe(self, batches: Sequence[ReceivedBatch]) -> None:
+        """Batches, inspected: flags set, infinities removed, impossible times replaced."""
+
+    def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
+        """Where vehicles were."""
+
+
+class SessionListener(Protocol):
+    """Gets births and deaths of gateways and their units, in order; as BatchListener otherwise."""
+
+    def observe_sessions(self, events: Sequence[SessionEvent]) -> None:
+        """Births and deaths."""
+
+
+class IngestService:
+    """One Sparkplug host. Construct it anywhere, `run` it once."""
+
+    def __init__(
+        self,
+        access: BrokerAccess,
+        *,
+        host_id: str,
+        groups: Sequence[str] = (),
+        store: TelemetryStore | None,
+        directory: UnitDirectory,
+        quarantine: QuarantineSink,
+        listeners: Sequence[BatchListener] = (),
+        session_listeners: Sequence[SessionListener] = (),
+        on_settled: Callable[[Sequence[Settled]], None] | None = None,
+        primary: bool = True,
+        metrics: CollectorRegistry | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`groups`: the fleets to take, empty = all. `store` None: nothing is stored (another worker does).
+
+        `on_settled` is told which outbox records are committed. Only a `primary` host tells its STATE and asks for
+        rebirths: one a broker and fleet.
+        """
+        self._directory = directory
+        self._units = KnownUnits(directory)
+        self._quarantine = quarantine
+        self._listeners = listeners
+        self._session_listeners = session_listeners
+        self._now_ms = now_ms
+        self._tally = Tally()
+        self._host = SparkplugHost(host_id=host_id)
+        self._desk = QuarantineDesk()
+        self._inbox = Inbox(max_bytes=INBOX_BYTES)
+        self._connection = HostConnection(
+            access, host_id=host_id, groups=groups, primary=primary, inbox=self._inbox, now_ms=now_ms
+        )
+        self._primary = primary
+        self._writer = (
+            StoreWriter(
+                store,
+                max_bytes=WRITER_BYTES,
+                on_stored=self._stored,
+                on_refused=self._refused_by_store,
+                on_settled=on_settled,
+            )
+            if store is not None
+            else None
+        )
+        self._refreshed_ms: int | None = None
+        self._broker_ok = False
+        self._log = structlog.get_logger("ingest")
+        self.ready = asyncio.Event()
+        """Set once the broker took the subscriptions for the first time."""
+        if metrics is not None:
+            metrics.register(IngestCollector(lambda: self.counters))
+
+    @property
+    def counters(self) -> IngestCounters:
+        """A snapshot; cheap."""
+        tally, writer = self._tally, self._writer
+        return IngestCounters(
+            messages=tally.messages,
+            batches=tally.batches,
+            values=tally.values,
+            positions=tally.positions,
+            stored_rows=tally.stored_rows,
+            duplicate_batches=tally.duplicate_batches,
+            refused_by_reason=dict(tally.refused),
+            flagged_by_reason=dict(tally.flagged),
+            dropped=self._inbox.dropped + (writer.dropped if writer else 0),
+            quarantine_dropped=self._desk.dropped,
+            sequence_gaps=tally.sequence_gaps,
+            rebirths_requested=tally.rebirths_requested,
+            listener_failures=tally.listener_failures,
+            queue_fill=max(self._inbox.fill, self._desk.fill, writer.fill if writer else 0.0),
+            store_ok=writer is None or writer.ok,
+            broker_ok=self._broker_ok,
+        )
+
+    async def run(self) -> None:
+        """Take in until cancelled; then say goodbye to the broker and store what is here already."""
+        self._inbox.open()
+        self._connection.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take_in(), name="ingest intake")
+                tasks.create_task(self._keep_quarantine(), name="ingest quarantine")
+                tasks.create_task(self._watch_link(), name="ingest link")
+                if self._writer is not None:
+                    tasks.create_task(self._writer.run(), name="ingest writer")
+        finally:
+            await self._connection.stop()
+            while left := self._inbox.take(TURN_MESSAGES):
+                await self._digest(left)
+            if self._writer is not None:
+                await self._writer.finish(FINISH_WITHIN_S)
+            await self._keep_entries()
+
+    async def _take_in(self) -> None:
+        while True:
+            await self._inbox.wait()
+            items = self._inbox.take(TURN_MESSAGES)
+            await self._digest(items)
+            await asyncio.sleep(0 if len(items) == TURN_MESSAGES else GATHER_S)
+
+    async def _digest(self, items: Sequence[Arrival | LinkChange]) -> None:
+        turn = decode_turn(items, self._host, self._desk, self._tally)
+        if turn.link_up is not None:
+            self._broker_ok = turn.link_up
+            if turn.link_up:
+                self.ready.set()
+        if turn.denied:
+            self._connection.tell_online()
+        for wanted in turn.rebirths:
+            self._ask_rebirth(wanted)
+        if turn.has_unknown(self._units):
+            await self._refresh()
+        batches = inspect_turn(turn, self._units, self._desk, self._tally)
+        self._tell_all(turn, batches)
+        if self._writer is not None:
+            self._writer.offer([*batches, *turn.positions])
+
+    def _tell_all(self, turn: Turn, batches: Sequence[ReceivedBatch]) -> None:
+        fixes = [position.fix for position in turn.positions]
+        if turn.sessions:
+            for session_listener in self._session_listeners:
+                self._tell(session_listener.observe_sessions, turn.sessions)
+        for listener in self._listeners:
+            if fixes:
+                self._tell(listener.observe_positions, fixes)
+            if batches:
+                self._tell(listener.observe, batches)
+
+    def _tell(self, listener: Callable[[Sequence[Any]], None], what: Sequence[Any]) -> None:
+        """A listener that fails takes nothing away from the others, nor from the store."""
+        try:
+            listener(what)
+        except Exception:  # noqa: BLE001 - whatever it is; it is logged and counted
+            self._tally.listener_failures += 1
+            self._log.exception("listener_failed", listener=repr(listener))
+
+    def _ask_rebirth(self, wanted: RebirthWanted) -> None:
+        if not self._primary:
+            return
+        self._tally.rebirths_requested += 1
+        self._log.info("rebirth_asked", fleet=wanted.fleet_id, gateway=wanted.gateway_id, why=wanted.why)
+        self._connection.ask_rebirth(wanted.fleet_id, wanted.gateway_id)
+
+    async def _refresh(self) -> None:
+        now_ms = self._now_ms()
+        if self._refreshed_ms is not None and 0 <= now_ms - self._refreshed_ms < REFRESH_EVERY_MS:
+            return
+        self._refreshed_ms = now_ms
+        try:
+            async with asyncio.timeout(REFRESH_WITHIN_S):
+                await self._directory.refresh()
+        except (TimeoutError, RegistryError) as error:
+            self._log.warning("directory_not_read", reason=str(error) or "it took too long")
+
+    async def _keep_quarantine(self) -> None:
+        while True:
+            await asyncio.sleep(QUARANTINE_EVERY_S)
+            if not await self._keep_entries():
+                await asyncio.sleep(QUARANTINE_RETRY_S)
+
+    async def _keep_entries(self) -> bool:
+        """Hand what waits to the quarantine. False when it is away; the entries wait on."""
+        while entries := self._desk.take(QUARANTINE_BATCH):
+            try:
+                await asyncio.to_thread(self._quarantine.add_quarantine, entries)
+            except UnavailableError as error:
+                self._log.error("quarantine_away", reason=str(error))
+                self._desk.put_back(entries)
+                return False
+            except RegistryError as error:
+                self._log.error("quarantine_refuses", reason=str(error), entries=len(entries))
+                self._desk.dropped += len(entries)
+        return True
+
+    async def _watch_link(self) -> None:
+        """The network thread has no owner in asyncio: its death must not go unseen."""
+        while True:
+            await asyncio.sleep(1.0)
+            if not self._connection.alive:
+                raise RuntimeError("the network thread of ingest has died; nothing would arrive any more")
+
+    def _stored(self, rows: int, duplicates: int) -> None:
+        self._tally.stored_rows += rows
+        self._tally.duplicate_batches += duplicates
+
+    def _refused_by_store(self, received: ReceivedBatch, reason: str) -> None:
+        self._tally.refused["store_refused"] += 1
+        self._desk.refuse(
+            Refused(
+                reason="store_refused",
+                detail=reason,
+                topic="",
+                payload=b"",
+                fleet_id=received.fleet_id,
+                gateway_id=received.gateway_id,
+                unit_id=received.batch.unit_id,
+            ),
+            received.received_at_ms,
+        )

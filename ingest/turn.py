@@ -1,0 +1,100 @@
+"""One turn of the intake: what came from the broker, decoded, counted, inspected, and sorted by where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ingest.events import (
+    BatchReceived,
+    HostDenied,
+    PositionReceived,
+    RebirthWanted,
+    Refused,
+    SequenceGap,
+)
+from ingest.inbox import LinkChange
+from ingest.screening import inspect_all
+from ingest.validation import possible_fix
+from ingest.writer import StorePosition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.counters import Tally
+    from ingest.events import Event, SessionEvent
+    from ingest.host import SparkplugHost
+    from ingest.inbox import Arrival
+    from ingest.quarantine import QuarantineDesk
+    from ingest.units import KnownUnits
+    from telemetry.samples import ReceivedBatch
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """What one turn brought."""
+
+    batches: list[BatchReceived] = field(default_factory=list)
+    positions: list[StorePosition] = field(default_factory=list)
+    sessions: list[SessionEvent] = field(default_factory=list)
+    rebirths: list[RebirthWanted] = field(default_factory=list)
+    denied: bool = False
+    """Someone said that this host is offline."""
+    link_up: bool | None = None
+    """The link's last change in this turn; None = it did not change."""
+
+    def has_unknown(self, units: KnownUnits) -> bool:
+        """Whether a batch is of a unit that is not known to be registered."""
+        return any(units.of(event.received.batch.unit_id) is None for event in self.batches)
+
+
+def decode_turn(items: Iterable[Arrival | LinkChange], host: SparkplugHost, desk: QuarantineDesk, tally: Tally) -> Turn:
+    """Run messages through the host. What is refused goes to the desk at once."""
+    turn = Turn()
+    for item in items:
+        if isinstance(item, LinkChange):
+            turn.link_up = item.up
+            if item.up:
+                turn.rebirths += host.missing_births(item.at_ms)
+            else:
+                host.forget()
+            continue
+        tally.messages += 1
+        for event in host.receive(*item):
+            _sort(event, turn, item.received_at_ms, desk, tally)
+    tally.batches += len(turn.batches)
+    tally.positions += len(turn.positions)
+    return turn
+
+
+def _sort(event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, tally: Tally) -> None:
+    match event:
+        case BatchReceived():
+            turn.batches.append(event)
+        case PositionReceived():
+            fix = possible_fix(event.fix, received_at_ms)
+            turn.positions.append(StorePosition(fix=fix, outbox_sequence=event.outbox_sequence))
+        case Refused():
+            tally.refused[event.reason] += 1
+            desk.refuse(event, received_at_ms)
+        case RebirthWanted():
+            turn.rebirths.append(event)
+        case SequenceGap():
+            tally.sequence_gaps += 1
+        case HostDenied():
+            turn.denied = True
+        case _:
+            turn.sessions.append(event)
+
+
+def inspect_turn(turn: Turn, units: KnownUnits, desk: QuarantineDesk, tally: Tally) -> list[ReceivedBatch]:
+    """The turn's batches with their flags set; what was found goes to the desk."""
+    inspected = inspect_all(
+        [event.received for event in turn.batches], [units.of(event.received.batch.unit_id) for event in turn.batches]
+    )
+    for event, found in zip(turn.batches, inspected, strict=True):
+        tally.values += event.received.batch.values()
+        for finding in found.findings:
+            tally.flagged[finding.reason] += 1
+            desk.note(finding, event.received, event.topic, event.payload)
+    return [found.received for found in inspected]
