@@ -71,9 +71,9 @@ class Link:
         # aiomqtt warns above 10 publishes under way; a turn has TURN_MESSAGES by intent.
         client.pending_calls_threshold = 2 * TURN_MESSAGES
 
-    async def subscribe(self, topics: Sequence[str]) -> None:
-        """Subscribe with QoS 1. Raises aiomqtt.MqttError when the broker refuses one of them."""
-        granted = await self._client.subscribe([(topic, 1) for topic in topics])
+    async def subscribe(self, topics: Sequence[str], *, qos: int) -> None:
+        """Subscribe to all of them. Raises aiomqtt.MqttError when the broker refuses one."""
+        granted = await self._client.subscribe([(topic, qos) for topic in topics])
         codes = [code if isinstance(code, int) else code.value for code in granted]
         if refused := [topic for topic, code in zip(topics, codes, strict=True) if code >= _SUBSCRIPTION_REFUSED]:
             raise aiomqtt.MqttError(f"the broker refuses the subscription to {', '.join(refused)}")

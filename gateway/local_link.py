@@ -89,7 +89,8 @@ class LocalLink:
             keepalive_s=settings.keepalive_s,
             inbox=inbox,
         ) as link:
-            await link.subscribe(self._topics())
+            # QoS 0: a frame that is lost is not acknowledged, and so sent again; a clean session's QoS 1 adds nothing.
+            await link.subscribe(self._topics(), qos=0)
             self._counters.local_connects += 1
             self._set_up(up=True)
             _log.info("local_link_up", gateway_id=settings.gateway_id)

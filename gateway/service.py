@@ -14,13 +14,15 @@ from gateway.local_link import LocalLink
 from gateway.node_metrics import REFUSED
 from gateway.outbox import MemoryOutbox
 from gateway.session import EdgeNodeSession
+from gateway.settings import GatewaySettings
 from gateway.state_file import read_bd_seq
 from gateway.units import UnitWatch
 from gateway.uplink import Uplink
 
 if TYPE_CHECKING:
-    from gateway.settings import GatewaySettings
     from telemetry.broker import BrokerAccess
+
+__all__ = ["GatewayService", "GatewaySettings"]
 
 WATCH_TICK_S = 0.5
 """How often silence and health are looked at."""
@@ -83,6 +85,13 @@ class GatewayService:
             tasks.create_task(self._uplink.run(), name=f"gateway-{name}-uplink")
             tasks.create_task(self._local.run(), name=f"gateway-{name}-local")
             tasks.create_task(self._watch_over(), name=f"gateway-{name}-watch")
+
+    async def drained(self) -> None:
+        """Wait until every record taken so far was published. Whether anybody stored it, only its settlement tells.
+
+        It waits for ever while the primary host is offline.
+        """
+        await self._uplink.drained()
 
     def _links_changed(self) -> None:
         if self._local.is_up and self._uplink.is_up:

@@ -68,6 +68,8 @@ class Uplink:
         self._changed = changed
         self._waiting: deque[Outgoing] = deque()
         self._due = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def is_born(self) -> bool:
@@ -80,7 +82,12 @@ class Uplink:
 
     def wake(self) -> None:
         """The outbox has something to publish."""
+        self._idle.clear()
         self._due.set()
+
+    async def drained(self) -> None:
+        """Wait until all that the outbox took has been given to the broker's connection."""
+        await self._idle.wait()
 
     def report(self, values: Mapping[str, Any]) -> bool:
         """Publish the node's own metrics. False, and nothing happens, while that is not possible."""
@@ -110,11 +117,13 @@ class Uplink:
         finally:
             session.lost()
             self._waiting.clear()
-            self._counters.resent += self._outbox.rewind()
+            if rewound := self._outbox.rewind():
+                self._counters.resent += rewound
+                self._idle.clear()
             self._set_up(up=False)
 
     async def _live(self, link: Link) -> None:
-        await link.subscribe(self._session.subscriptions())
+        await link.subscribe(self._session.subscriptions(), qos=1)
         self._counters.uplink_connects += 1
         self._queue(self._session.connected(_now_ms()))
         self._set_up(up=True)
@@ -176,6 +185,8 @@ class Uplink:
                 await link.publish(messages)
                 self._counters.published += len(messages)
             self._counters.forgotten = self._outbox.forgotten
+            if not len(self._outbox):
+                self._idle.set()
             if self._session.state is SessionState.OFFLINE:
                 _log.warning("host_offline", gateway_id=self._settings.gateway_id, waiting=len(self._outbox))
                 return

@@ -207,6 +207,24 @@ async def test_the_uplinks_broker_restarts_and_nothing_is_lost(rig):
             assert service.counters.resent >= 1  # frame 0 was never acknowledged
 
 
+async def test_drained_waits_for_the_host_and_then_for_the_last_record(rig):
+    async with rig.host() as host, rig.unit() as unit:
+        await host.say(online=False, timestamp_ms=1)
+        async with rig.gateway(host_id="host") as service:
+            await asyncio.wait_for(service.drained(), 1)  # nothing was taken yet
+            await unit.send_beat("u1", 0)
+            for number in range(100):
+                await unit.send_frame("u1", number)
+            await rig.until(lambda: len(unit.of("stored")) == 100, "receipts")
+            drained = asyncio.create_task(service.drained())
+            await asyncio.wait([drained], timeout=0.1)
+            assert not drained.done()
+            await host.say(online=True, timestamp_ms=2)
+            await asyncio.wait_for(drained, 10)
+        # Stopped at once: what was drained is at the broker all the same.
+        await rig.until(lambda: len(host.of("DDATA")) == 100, "data")
+
+
 async def test_a_lost_local_broker_does_not_touch_the_uplink(rig):
     async with rig.host() as host, rig.gateway() as service:
         rig.local.kill()
@@ -226,7 +244,7 @@ async def test_a_lost_local_broker_does_not_touch_the_uplink(rig):
 async def test_a_full_outbox_leaves_frames_with_their_unit_until_there_is_room(rig):
     async with rig.host() as host, rig.unit() as unit:
         await host.say(online=False, timestamp_ms=1)
-        async with rig.gateway(host_id="host", outbox_max_bytes=10_000) as service:
+        async with rig.gateway(host_id="host", outbox_max_bytes=7_000) as service:
             await unit.send_beat("u1", 0)
             for number in range(6):
                 await unit.send_frame("u1", number)
