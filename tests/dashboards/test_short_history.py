@@ -1,0 +1,68 @@
+"""The spark line and the rise, against the plain definition over all samples."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards.short_history import SLOT_MS, SLOTS, ShortHistory
+
+T0_MS = 1_800_000_000_000
+
+
+def history_of(*samples: tuple[float, list[float]]) -> ShortHistory:
+    """Samples as (seconds, temperatures), each offered alone."""
+    history = ShortHistory()
+    for at_s, temperatures_c in samples:
+        history.offer(np.array([T0_MS + int(at_s * 1000)]), np.array([temperatures_c], np.float32))
+    return history
+
+
+@pytest.mark.parametrize(
+    ("samples", "spark", "rise_c_per_min"),
+    [
+        pytest.param([], (), None, id="nothing measured: no line and no rise"),
+        pytest.param([(0, [20, 25, math.nan])], (25.0,), None, id="the hottest counts, a missing probe does not"),
+        pytest.param([(0, [20]), (3, [22]), (9, [21])], (22.0,), None, id="within ten seconds the hottest counts"),
+        pytest.param([(0, [20]), (30, [23])], (20.0, None, None, 23.0), None, id="half a minute is no rise yet"),
+        pytest.param([(0, [20]), (60, [23])], (20.0, *[None] * 5, 23.0), 3.0, id="a minute is"),
+        pytest.param([(0, [20]), (300, [25]), (360, [35])], None, 10.0, id="the rise begins within the last 5 minutes"),
+        pytest.param([(0, [25]), (240, [25]), (300, [150])], None, 25.0, id="a crushed cell's minute shows at once"),
+        pytest.param([(60, [30]), (0, [20]), (60, [29])], (20.0, *[None] * 5, 30.0), 10.0, id="late samples fit in"),
+        pytest.param([(0, [math.nan]), (60, [20])], (20.0,), None, id="all probes missing is a hole, not zero"),
+        pytest.param([(0, [90]), (700, [20])], (20.0,), None, id="what is older than ten minutes is forgotten"),
+        pytest.param([(700, [20]), (0, [90])], (20.0,), None, id="and does not come back late"),
+        pytest.param([(0, [511]), (60, [511])], (511.0, *[None] * 5, 511.0), 0.0, id="a suspect value is shown"),
+    ],
+)
+def test_spark_and_rise(samples, spark, rise_c_per_min):
+    history = history_of(*samples)
+    if spark is not None:
+        assert history.spark() == spark
+    assert history.rise_c_per_min() == rise_c_per_min
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 90), st.one_of(st.just(math.nan), st.floats(-40, 900, width=32))),
+        min_size=1,
+        max_size=200,
+    ),
+    st.randoms(),
+)
+def test_order_and_batching_change_nothing_and_each_slot_holds_its_hottest(samples, random):
+    """Slot numbers and temperatures, offered one by one in any order: a plain dictionary of maxima gives the same."""
+    shuffled = samples.copy()
+    random.shuffle(shuffled)
+    history = ShortHistory()
+    for slot, temperature_c in shuffled:
+        history.offer(np.array([T0_MS + slot * SLOT_MS]), np.array([[temperature_c]], np.float32))
+    newest = max(slot for slot, _ in samples)
+    hottest: dict[int, float] = {}
+    for slot, temperature_c in samples:
+        if not math.isnan(temperature_c) and slot > newest - SLOTS:
+            hottest[slot] = max(temperature_c, hottest.get(slot, -math.inf))
+    expected = [hottest.get(slot) for slot in range(min(hottest), newest + 1)] if hottest else []
+    assert history.spark() == tuple(None if c is None else round(float(c), 2) for c in expected)
