@@ -26,9 +26,6 @@ TAG_INT16_LITTLE = 77
 TAG_ROW_MAJOR = 40
 """RFC 8746 section 3.1.1: [dimensions, elements], row-major."""
 
-MAX_INTEGER = 2**53 - 1
-"""The largest tick, frame number or time: exact in a double, so that a browser sees the same number."""
-
 _MAX_DEPTH = 4
 """Map, tag 40, its array, the dimensions: no message of ours is deeper."""
 
@@ -96,11 +93,11 @@ def real(fields: dict[str, object], key: str, low: float, high: float) -> float 
     value = fields.get(key)
     if value is None:
         return None
-    if type(value) not in (int, float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise WireError("field_type", f"the field {key} is a {type(value).__name__}, not a number")
-    if not low <= value <= high:  # type: ignore[operator]  # narrowed by the line above; NaN fails both comparisons
+    if not low <= value <= high:  # NaN neither
         raise WireError("field_range", f"the field {key} is {value}, outside {low}..{high}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def text(fields: dict[str, object], key: str) -> str:

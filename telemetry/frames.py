@@ -10,81 +10,19 @@ import numpy as np
 from telemetry import cbor
 from telemetry.errors import WireError
 from telemetry.identifiers import IdentifierError, parse_identifier
+from telemetry.limits import MAX_BATCH_BYTES, MAX_CHANNELS, MAX_INTEGER, MAX_ROWS
 from telemetry.samples import Provenance, Quality, SampleBatch
+from telemetry.scaling import PACK_VOLTAGE, SINGLES, TEMPERATURES, VECTORS, VOLTAGES, ScaledColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
-MAX_ROWS = 4096
-"""Samples in a frame or batch. **Assumed**: over an hour at one a second, longer than any unit keeps samples back."""
-MAX_CHANNELS = 512
-"""Temperatures, or voltages, of a unit. **Assumed**: the largest truck packs have some 200 cells in series."""
 MAX_PERIOD_MS = 86_400_000
 """One day."""
-MAX_BATCH_BYTES = 262_144
-"""A batch on the cloud's wire (design: 256 KiB; the embedded broker disconnects a publisher above 1,000,000 bytes).
-A frame becomes one batch, so a frame whose batch would be larger is refused where it is made."""
-
-TEMPERATURE_MISSING = -32_768
-"""Not measured, in a column of int16."""
-UNSIGNED_MISSING = 65_535
-"""Not measured, in a column of uint16."""
-
 _BATCH_OVERHEAD_BYTES = 1_024
 """**Assumed** generous: names of boot and provenance, tags and lengths of a batch's metrics; measured below 300."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """How one field of a frame is scaled and named on the wire."""
-
-    field: str
-    key: str
-    dtype: np.dtype[Any]
-    steps_per_unit: int
-    """How many steps of the integer make one degC, V, %, ppm or g."""
-
-    @property
-    def tag(self) -> int:
-        return cbor.TAG_INT16_LITTLE if self.dtype.kind == "i" else cbor.TAG_UINT16_LITTLE
-
-    @property
-    def missing(self) -> int:
-        return TEMPERATURE_MISSING if self.dtype.kind == "i" else UNSIGNED_MISSING
-
-    def quantise(self, values: ArrayLike) -> NDArray[Any]:
-        """Scale floats to the nearest step; NaN becomes the reserved value, and what is out of range the last step."""
-        with np.errstate(over="ignore"):
-            steps = np.asarray(values, np.float64) * self.steps_per_unit
-        low, high = (
-            (TEMPERATURE_MISSING + 1, -TEMPERATURE_MISSING - 1) if self.dtype.kind == "i" else (0, UNSIGNED_MISSING - 1)
-        )
-        clipped = np.clip(np.rint(steps), low, high)
-        clipped[np.isnan(steps)] = self.missing
-        return clipped.astype(self.dtype)
-
-    def physical(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Scale back to the float32 nearest to the step; the reserved value becomes NaN."""
-        values: NDArray[np.float32] = raw.astype(np.float32) / np.float32(self.steps_per_unit)
-        values[raw == self.missing] = np.nan
-        return values
-
-
-_INT16, _UINT16 = np.dtype(np.int16), np.dtype(np.uint16)
-_TEMPERATURES = _Column("temperatures_raw", "temperatures", _INT16, 20)
-_VOLTAGES = _Column("voltages_mv", "voltages", _UINT16, 1000)
-_PACK_VOLTAGE = _Column("pack_voltage_dv", "pack_voltage", _UINT16, 10)
-_SINGLES = {
-    "ambient_c": _Column("ambient_raw", "ambient", _INT16, 20),
-    "humidity_pct": _Column("humidity_raw", "humidity", _UINT16, 100),
-    "hydrogen_ppm": _Column("hydrogen_raw", "hydrogen", _UINT16, 1),
-    "carbon_monoxide_ppm": _Column("carbon_monoxide_raw", "carbon_monoxide", _UINT16, 1),
-    "voc_ppm": _Column("voc_raw", "voc", _UINT16, 10),
-    "shock_g": _Column("shock_raw", "shock", _UINT16, 100),
-}
-_VECTORS = (_PACK_VOLTAGE, *_SINGLES.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,26 +70,26 @@ class Frame:
             parse_identifier(self.boot_id, "boot")
         except IdentifierError as error:
             raise WireError("field_range", str(error)) from error
-        _within("frame", self.number, 0, cbor.MAX_INTEGER)
-        _within("tick_ms", self.tick_ms, 0, cbor.MAX_INTEGER)
+        _within("frame", self.number, 0, MAX_INTEGER)
+        _within("tick_ms", self.tick_ms, 0, MAX_INTEGER)
         _within("period_ms", self.period_ms, 1, MAX_PERIOD_MS)
-        _within("lost_frames", self.lost_frames, 0, cbor.MAX_INTEGER)
+        _within("lost_frames", self.lost_frames, 0, MAX_INTEGER)
         if self.utc_at_tick_zero_ms is not None:
-            _within("utc_at_tick_zero_ms", self.utc_at_tick_zero_ms, -cbor.MAX_INTEGER, cbor.MAX_INTEGER)
+            _within("utc_at_tick_zero_ms", self.utc_at_tick_zero_ms, -MAX_INTEGER, MAX_INTEGER)
         n, temperatures = _shape("temperatures_raw", self.temperatures_raw)
         rows, voltages = _shape("voltages_mv", self.voltages_mv)
         if not (1 <= n <= MAX_ROWS and 1 <= temperatures <= MAX_CHANNELS and voltages <= MAX_CHANNELS) or rows != n:
             raise WireError("frame_shape", f"{n} x {temperatures} temperatures and {rows} x {voltages} voltages")
-        self._lock(_TEMPERATURES, (n, temperatures))
-        self._lock(_VOLTAGES, (n, voltages))
-        fitted = [column for column in _VECTORS if getattr(self, column.field) is not None]
+        self._lock(TEMPERATURES, (n, temperatures))
+        self._lock(VOLTAGES, (n, voltages))
+        fitted = [column for column in VECTORS if getattr(self, column.field) is not None]
         for column in fitted:
             self._lock(column, (n,))
         batch_bytes = n * (8 + 4 * (temperatures + voltages + len(fitted))) + _BATCH_OVERHEAD_BYTES
         if batch_bytes > MAX_BATCH_BYTES:
             raise WireError("frame_oversize", f"its batch would have {batch_bytes} bytes, more than {MAX_BATCH_BYTES}")
 
-    def _lock(self, column: _Column, shape: tuple[int, ...]) -> None:
+    def _lock(self, column: ScaledColumn, shape: tuple[int, ...]) -> None:
         values = np.asarray(getattr(self, column.field))
         if values.dtype != column.dtype or values.shape != shape:
             raise WireError(
@@ -209,12 +147,12 @@ def frame_from_values(
         provenance=provenance,
         utc_at_tick_zero_ms=utc_at_tick_zero_ms,
         lost_frames=lost_frames,
-        temperatures_raw=_TEMPERATURES.quantise(temperatures),
-        voltages_mv=_VOLTAGES.quantise(voltages),
-        pack_voltage_dv=None if pack_voltage_v is None else _PACK_VOLTAGE.quantise(pack_voltage_v),
+        temperatures_raw=TEMPERATURES.quantise(temperatures),
+        voltages_mv=VOLTAGES.quantise(voltages),
+        pack_voltage_dv=None if pack_voltage_v is None else PACK_VOLTAGE.quantise(pack_voltage_v),
         **{
             column.field: None if (values := singles[name]) is None else column.quantise(values)
-            for name, column in _SINGLES.items()
+            for name, column in SINGLES.items()
         },
     )
 
@@ -229,11 +167,11 @@ def encode_frame(frame: Frame) -> bytes:
         "provenance": frame.provenance.value,
         "utc_at_tick_zero_ms": frame.utc_at_tick_zero_ms,
         "lost_frames": frame.lost_frames or None,
-        _TEMPERATURES.key: cbor.typed_array(frame.temperatures_raw),
+        TEMPERATURES.key: cbor.typed_array(frame.temperatures_raw),
         # RFC 8746 has no dimension of zero: a unit without cell voltages sends no such field.
-        _VOLTAGES.key: cbor.typed_array(frame.voltages_mv) if frame.voltages_mv.size else None,
+        VOLTAGES.key: cbor.typed_array(frame.voltages_mv) if frame.voltages_mv.size else None,
     }
-    for column in _VECTORS:
+    for column in VECTORS:
         if (values := getattr(frame, column.field)) is not None:
             fields[column.key] = cbor.typed_array(values)
     return cbor.encode_map(fields)
@@ -246,30 +184,27 @@ def decode_frame(payload: bytes) -> Frame:
     telemetry.cbor says, "frame_shape" and "frame_oversize" as Frame does.
     """
     fields = cbor.decode_map(payload, limit=MAX_BATCH_BYTES, truncated="frame_truncated")
-    temperatures = cbor.matrix(fields, _TEMPERATURES.key, _TEMPERATURES.tag, MAX_ROWS, MAX_CHANNELS)
+    temperatures = cbor.matrix(fields, TEMPERATURES.key, TEMPERATURES.tag, MAX_ROWS, MAX_CHANNELS)
     if temperatures is None:
-        raise WireError("field_missing", f"the field {_TEMPERATURES.key} is missing")
-    voltages = cbor.matrix(fields, _VOLTAGES.key, _VOLTAGES.tag, MAX_ROWS, MAX_CHANNELS)
+        raise WireError("field_missing", f"the field {TEMPERATURES.key} is missing")
+    voltages = cbor.matrix(fields, VOLTAGES.key, VOLTAGES.tag, MAX_ROWS, MAX_CHANNELS)
     utc = fields.get("utc_at_tick_zero_ms")
-    try:
-        provenance = Provenance(cbor.text(fields, "provenance"))
-    except ValueError as error:
-        if isinstance(error, WireError):
-            raise
-        raise WireError("field_range", f"{error}") from error
+    provenance = cbor.text(fields, "provenance")
+    if provenance not in tuple(Provenance):
+        raise WireError("field_range", f"the provenance {provenance!r} is none that is known")
     return Frame(
         boot_id=cbor.identifier(fields, "boot"),
-        number=cbor.integer(fields, "frame", 0, cbor.MAX_INTEGER),
-        tick_ms=cbor.integer(fields, "tick_ms", 0, cbor.MAX_INTEGER),
+        number=cbor.integer(fields, "frame", 0, MAX_INTEGER),
+        tick_ms=cbor.integer(fields, "tick_ms", 0, MAX_INTEGER),
         period_ms=cbor.integer(fields, "period_ms", 1, MAX_PERIOD_MS),
-        provenance=provenance,
+        provenance=Provenance(provenance),
         utc_at_tick_zero_ms=None
         if utc is None
-        else cbor.integer(fields, "utc_at_tick_zero_ms", -cbor.MAX_INTEGER, cbor.MAX_INTEGER),
-        lost_frames=cbor.integer(fields, "lost_frames", 0, cbor.MAX_INTEGER, default=0),
+        else cbor.integer(fields, "utc_at_tick_zero_ms", -MAX_INTEGER, MAX_INTEGER),
+        lost_frames=cbor.integer(fields, "lost_frames", 0, MAX_INTEGER, default=0),
         temperatures_raw=temperatures,
         voltages_mv=np.empty((len(temperatures), 0), np.uint16) if voltages is None else voltages,
-        **{column.field: cbor.vector(fields, column.key, column.tag) for column in _VECTORS},
+        **{column.field: cbor.vector(fields, column.key, column.tag) for column in VECTORS},
     )
 
 
@@ -285,11 +220,11 @@ def batch_from_frame(
     n = len(frame)
     singles: dict[str, Any] = {
         name: None if (raw := getattr(frame, column.field)) is None else column.physical(raw)
-        for name, column in _SINGLES.items()
+        for name, column in SINGLES.items()
     }
-    voltages_v = _VOLTAGES.physical(frame.voltages_mv)
+    voltages_v = VOLTAGES.physical(frame.voltages_mv)
     if frame.pack_voltage_dv is not None:
-        voltages_v = np.column_stack((voltages_v, _PACK_VOLTAGE.physical(frame.pack_voltage_dv)))
+        voltages_v = np.column_stack((voltages_v, PACK_VOLTAGE.physical(frame.pack_voltage_dv)))
     return SampleBatch(
         unit_id=unit_id,
         boot_id=frame.boot_id,
@@ -297,7 +232,7 @@ def batch_from_frame(
         provenance=frame.provenance,
         sampled_at_ms=utc_at_tick_zero_ms + frame.tick_ms + np.arange(n, dtype=np.int64) * frame.period_ms,
         time_uncertainty_s=time_uncertainty_s,
-        temperatures_c=_TEMPERATURES.physical(frame.temperatures_raw),
+        temperatures_c=TEMPERATURES.physical(frame.temperatures_raw),
         voltages_v=voltages_v,
         quality=np.full(n, int(quality), np.uint32),
         **singles,

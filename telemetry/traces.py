@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry.frames import MAX_CHANNELS
+from telemetry.limits import MAX_CHANNELS
 from telemetry.samples import SINGLE_CHANNELS
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Literal
 from telemetry import cbor
 from telemetry.errors import WireError
 from telemetry.identifiers import IdentifierError, parse_identifier
+from telemetry.limits import MAX_INTEGER
 from telemetry.samples import PositionFix
 
 UnitMessage = Literal["frames", "clock", "stored", "config"]
@@ -90,9 +91,7 @@ def encode_clock_beat(beat: ClockBeat) -> bytes:
 def decode_clock_beat(payload: bytes) -> ClockBeat:
     """Decode a clock beat. Raises WireError as telemetry.cbor says."""
     fields = cbor.decode_map(payload, limit=MAX_MESSAGE_BYTES)
-    return ClockBeat(
-        boot_id=cbor.identifier(fields, "boot"), tick_ms=cbor.integer(fields, "tick_ms", 0, cbor.MAX_INTEGER)
-    )
+    return ClockBeat(boot_id=cbor.identifier(fields, "boot"), tick_ms=cbor.integer(fields, "tick_ms", 0, MAX_INTEGER))
 
 
 def encode_stored_receipt(receipt: StoredReceipt) -> bytes:
@@ -103,9 +102,7 @@ def encode_stored_receipt(receipt: StoredReceipt) -> bytes:
 def decode_stored_receipt(payload: bytes) -> StoredReceipt:
     """Decode a receipt. Raises WireError as telemetry.cbor says."""
     fields = cbor.decode_map(payload, limit=MAX_MESSAGE_BYTES)
-    return StoredReceipt(
-        boot_id=cbor.identifier(fields, "boot"), frame=cbor.integer(fields, "frame", 0, cbor.MAX_INTEGER)
-    )
+    return StoredReceipt(boot_id=cbor.identifier(fields, "boot"), frame=cbor.integer(fields, "frame", 0, MAX_INTEGER))
 
 
 def encode_unit_config(config: UnitConfig) -> bytes:
@@ -143,7 +140,7 @@ def decode_position(payload: bytes, fleet_id: str, gateway_id: str) -> PositionF
     return PositionFix(
         fleet_id=fleet_id,
         gateway_id=gateway_id,
-        fixed_at_ms=cbor.integer(fields, "fixed_at_ms", 0, cbor.MAX_INTEGER),
+        fixed_at_ms=cbor.integer(fields, "fixed_at_ms", 0, MAX_INTEGER),
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
         speed_m_s=cbor.real(fields, "speed_m_s", 0.0, _MAX_SPEED_M_S),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from telemetry.errors import WireError
-from telemetry.frames import MAX_CHANNELS, MAX_ROWS
 from telemetry.identifiers import IdentifierError, parse_identifier
+from telemetry.limits import MAX_CHANNELS, MAX_INTEGER, MAX_ROWS
 from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality, SampleBatch
 from telemetry.sparkplug.payload import DataType, Metric, typed_value
 
@@ -71,7 +71,6 @@ ALIASES_PER_DEVICE: Final = 64
 """Give device k (from 1) the base k * ALIASES_PER_DEVICE: an alias is unique across an edge node and all its devices
 (Sparkplug 3.0, 6.4.6), and what is below stays free for the edge node's own metrics."""
 
-_MAX_TIME_MS = 2**53 - 1
 _KNOWN_QUALITY = sum(Quality)
 
 
@@ -199,12 +198,12 @@ def _times(times_ms: NDArray[np.int64] | None) -> NDArray[np.int64]:
     if not bool(np.all(times_ms[1:] > times_ms[:-1])):
         raise WireError("times_not_increasing", "sample times do not strictly increase")
     first, last = int(times_ms[0]), int(times_ms[-1])
-    if last - first > _MAX_TIME_MS:
+    if last - first > MAX_INTEGER:
         raise WireError("times_not_increasing", f"sample times span {last - first} ms")
-    if last > _MAX_TIME_MS:
-        return times_ms - (last - _MAX_TIME_MS)
-    if first < -_MAX_TIME_MS:
-        return times_ms + (-_MAX_TIME_MS - first)
+    if last > MAX_INTEGER:
+        return times_ms - (last - MAX_INTEGER)
+    if first < -MAX_INTEGER:
+        return times_ms + (-MAX_INTEGER - first)
     return times_ms
 
 
@@ -255,6 +254,6 @@ def _boot(text: str | None) -> str | None:
 
 
 def _frame(number: int | None) -> int | None:
-    if number is not None and number > _MAX_TIME_MS:
+    if number is not None and number > MAX_INTEGER:
         raise WireError("value_range", f"{FRAME} is {number}, above 2**53 - 1")
     return number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from telemetry.errors import WireError
-from telemetry.frames import MAX_CHANNELS, MAX_ROWS
+from telemetry.limits import MAX_CHANNELS, MAX_INTEGER, MAX_ROWS
 from telemetry.samples import Provenance, SampleBatch
 from telemetry.sparkplug.payload import DataType
 
@@ -27,7 +27,6 @@ SINGLES: Final[Mapping[str, str]] = {
     "Shock": "shock_g",
 }
 _COLUMN = re.compile(r"(Temperature|Voltage)/([1-9][0-9]{0,2})", re.ASCII)
-_MAX_TIME_MS = 2**53 - 1
 
 
 def batches_from_scalars(
@@ -53,7 +52,7 @@ def batches_from_scalars(
         stamp_ms = payload_timestamp_ms if metric.timestamp_ms is None else metric.timestamp_ms
         if stamp_ms is None:
             raise WireError("timestamp_missing", f"neither {metric.name} nor its payload has a timestamp")
-        row = values[metric.is_historical].setdefault(min(stamp_ms, _MAX_TIME_MS), {})
+        row = values[metric.is_historical].setdefault(min(stamp_ms, MAX_INTEGER), {})
         row[channel] = _number(metric)
     return tuple(
         _batch(rows, unit_id, temperature_channels or 0, voltage_channels or 0, historical=historical)

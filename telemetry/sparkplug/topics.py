@@ -10,11 +10,11 @@ import orjson
 
 from telemetry.errors import WireError
 from telemetry.identifiers import IdentifierError, parse_identifier
+from telemetry.limits import MAX_INTEGER
 
 NAMESPACE = "spBv1.0"
 _MAX_STATE_BYTES = 4_096
 """A STATE has two short keys; **assumed** room for what a later standard adds."""
-_MAX_TIMESTAMP_MS = 2**53 - 1
 
 
 class MessageType(StrEnum):
@@ -36,6 +36,7 @@ class MessageType(StrEnum):
         return self in _OF_DEVICE
 
 
+_OF_NODE = frozenset({MessageType.NBIRTH, MessageType.NDATA, MessageType.NDEATH, MessageType.NCMD})
 _OF_DEVICE = frozenset({MessageType.DBIRTH, MessageType.DDATA, MessageType.DDEATH, MessageType.DCMD})
 
 
@@ -71,23 +72,20 @@ def parse_topic(topic: str) -> Topic | StateTopic:
         match topic.split("/"):
             case [namespace, "STATE", host_id] if namespace == NAMESPACE:
                 return StateTopic(host_id=parse_identifier(host_id, "host"))
-            case [namespace, fleet_id, kind, gateway_id, *device] if namespace == NAMESPACE and len(device) <= 1:
-                message_type = MessageType(kind)
-                if message_type is MessageType.STATE or message_type.of_device != bool(device):
-                    raise WireError("topic", f"{topic[:300]!r} has the wrong number of levels for {kind}")
-                return Topic(
-                    fleet_id=parse_identifier(fleet_id, "fleet"),
-                    message_type=message_type,
-                    gateway_id=parse_identifier(gateway_id, "gateway"),
-                    unit_id=parse_identifier(device[0], "unit") if device else None,
-                )
+            case [namespace, fleet_id, kind, gateway_id] if namespace == NAMESPACE and kind in _OF_NODE:
+                unit_id = None
+            case [namespace, fleet_id, kind, gateway_id, device] if namespace == NAMESPACE and kind in _OF_DEVICE:
+                unit_id = parse_identifier(device, "unit")
+            case _:
+                raise WireError("topic", f"{topic[:300]!r} is no Sparkplug topic")
+        return Topic(
+            fleet_id=parse_identifier(fleet_id, "fleet"),
+            message_type=MessageType(kind),
+            gateway_id=parse_identifier(gateway_id, "gateway"),
+            unit_id=unit_id,
+        )
     except IdentifierError as error:
         raise WireError("topic", str(error)) from error
-    except ValueError as error:
-        if isinstance(error, WireError):
-            raise
-        raise WireError("topic", f"{topic[:300]!r} has no message type of Sparkplug") from error
-    raise WireError("topic", f"{topic[:300]!r} is no Sparkplug topic")
 
 
 def format_topic(topic: Topic | StateTopic) -> str:
@@ -120,7 +118,7 @@ def decode_state(payload: bytes) -> HostState:
         raise WireError("state_malformed", f"the STATE is no JSON: {error}") from error
     match fields:
         case {"online": bool(online), "timestamp": int(timestamp_ms)} if (
-            type(timestamp_ms) is int and 0 <= timestamp_ms <= _MAX_TIMESTAMP_MS
+            type(timestamp_ms) is int and 0 <= timestamp_ms <= MAX_INTEGER
         ):
             return HostState(online, timestamp_ms)
     raise WireError("state_malformed", "the STATE lacks a boolean online or an integer timestamp")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from telemetry.errors import WireError
-from telemetry.frames import MAX_ROWS, Frame, batch_from_frame, decode_frame, encode_frame, frame_from_values
+from telemetry.frames import Frame, batch_from_frame, decode_frame, encode_frame, frame_from_values
+from telemetry.limits import MAX_ROWS
 from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality
 
 NAN = float("nan")

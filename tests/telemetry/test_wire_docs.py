@@ -6,7 +6,7 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from telemetry import cbor, frames, unit_link
+from telemetry import cbor, frames, limits, scaling, unit_link
 from telemetry.sparkplug import batches, payload, scalars
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_every_key_of_the_unit_link_is_documented(golden, name):
 
 
 def test_every_column_of_a_frame_is_documented():
-    for column in (frames._TEMPERATURES, frames._VOLTAGES, *frames._VECTORS):
+    for column in (scaling.TEMPERATURES, scaling.VOLTAGES, *scaling.VECTORS):
         assert re.search(rf"\| `{column.key}` \| n .*u?int16.*\|", DOCUMENT)
 
 
@@ -58,10 +58,10 @@ def test_every_scalar_is_documented():
 
 def test_every_limit_is_documented():
     for limit in (
-        f"1 to {frames.MAX_ROWS}",
-        f"1 to {frames.MAX_CHANNELS}",
+        f"1 to {limits.MAX_ROWS}",
+        f"1 to {limits.MAX_CHANNELS}",
         f"1..{frames.MAX_PERIOD_MS:,}",
-        f"{frames.MAX_BATCH_BYTES:,} bytes",
+        f"{limits.MAX_BATCH_BYTES:,} bytes",
         f"{unit_link.MAX_MESSAGE_BYTES:,} bytes",
         f"{payload.MAX_METRICS:,} metrics",
         f"{batches.ALIASES_PER_DEVICE} * k",
@@ -70,5 +70,5 @@ def test_every_limit_is_documented():
         f"tag {cbor.TAG_ROW_MAJOR} (row-major)",
     ):
         assert limit in " ".join(DOCUMENT.split()), limit
-    assert cbor.MAX_INTEGER == 2**53 - 1
+    assert limits.MAX_INTEGER == 2**53 - 1
     assert payload.MAX_PAYLOAD_BYTES == 2**20
