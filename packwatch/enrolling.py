@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dashboards.ports import BrokerLogin, Enrolled
 from packwatch.client import ServiceClient
@@ -40,9 +40,9 @@ class FleetEnroller:
         registry: Registry,
         credentials: Credentials,
         broker: EmbeddedBroker,
-        refresh: Callable[[], Awaitable[None]],
+        refresh: Sequence[Callable[[], Awaitable[None]]],
     ) -> None:
-        """`refresh` lets every cache of assignments see the registry as it is now."""
+        """`refresh` lets every copy of the assignments see the registry as it is now."""
         self._registry = registry
         self._credentials = credentials
         self._broker = broker
@@ -58,7 +58,8 @@ class FleetEnroller:
             unit = self._credentials.account(AccountRole.UNIT, enrolment.unit_id)
             if self._credentials.accounts() != known:
                 await self._broker.reload()
-            await self._refresh()
+            for look_again in self._refresh:
+                await look_again()
         access = self._broker.access(gateway)
         return Enrolled(
             fleet_id=enrolment.fleet_id,
@@ -66,6 +67,19 @@ class FleetEnroller:
             unit=BrokerLogin(username=unit.username, password=unit.password),
             mqtt_host=access.host,
             mqtt_port=access.port,
+        )
+
+    async def logins(self, enrolments: Sequence[Enrolment]) -> Logins:
+        """Enrol all of them; how they reach the broker."""
+        for enrolment in enrolments:
+            await self.enrol(enrolment)
+        account, access = self._credentials.account, self._broker.access
+        return Logins(
+            gateways={
+                each.gateway_id: access(account(AccountRole.GATEWAY, each.gateway_id, each.fleet_id))
+                for each in enrolments
+            },
+            units={each.unit_id: access(account(AccountRole.UNIT, each.unit_id)) for each in enrolments},
         )
 
 
@@ -86,6 +100,15 @@ async def enrol_all(settings: Settings, enrolments: Sequence[Enrolment], *, mqtt
     return await asyncio.to_thread(_into_registry, settings, enrolments)
 
 
+def enrol_through_service(client: ServiceClient, enrolment: Enrolment) -> dict[str, Any]:
+    """The running service's answer: fleet, gateway and unit accounts, broker address. Raises ServiceError."""
+    body = {name: value for name, value in asdict(enrolment).items() if value is not None}
+    if enrolment.bound_from is not None:
+        body["bound_from"] = enrolment.bound_from.isoformat()
+    answer: dict[str, Any] = client.post("/api/local/enrol", body)
+    return answer
+
+
 def _through_service(
     client: ServiceClient,
     settings: Settings,
@@ -94,10 +117,7 @@ def _through_service(
 ) -> Logins:
     logins = Logins(gateways={}, units={})
     for enrolment in enrolments:
-        body = {name: value for name, value in asdict(enrolment).items() if value is not None}
-        if enrolment.bound_from is not None:
-            body["bound_from"] = enrolment.bound_from.isoformat()
-        answer = client.post("/api/local/enrol", body)
+        answer = enrol_through_service(client, enrolment)
         address = (
             (settings.mqtt.address.host, settings.mqtt.address.port)
             if mqtt_given

@@ -134,6 +134,25 @@ def history_app(store: TelemetryStore, token: str) -> FastAPI:
     return app
 
 
+class PagesHistory:
+    """A store, or another process's, in the form that the pages ask for."""
+
+    def __init__(self, source: TelemetryStore | RemoteHistory) -> None:
+        self._source = source
+
+    def latest_at(self, unit_id: str) -> int | None:
+        """As TelemetryStore.latest_at."""
+        return self._source.latest_at(unit_id)
+
+    def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
+        """As TelemetryStore.read."""
+        return self._source.read(unit_id, start_ms, end_ms, points)
+
+    def export(self, spans: Sequence[tuple[str, int, int]], path: Path, file_format: str) -> ExportSummary:
+        """As TelemetryStore.export, with plain tuples and words."""
+        return self._source.export([UnitSpan(*span) for span in spans], path, ExportFormat(file_format))
+
+
 class RemoteHistory:
     """Reads the store of another process. Raises StoreUnavailableError when that process does not answer."""
 

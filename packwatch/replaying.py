@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from firmware_sim.replay import replay_trace
-from gateway.service import GatewayService, GatewaySettings
+from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from packwatch.crew import TaskDiedError
 from packwatch.enrolling import enrol_all
 from registry.enrolment import Enrolment

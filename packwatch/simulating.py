@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from firmware_sim.convoy import build_scenario
 from firmware_sim.running import run_scenario
-from gateway.service import GatewayService, GatewaySettings
+from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.enrolling import Logins, enrol_all
 from packwatch.settings import SettingsError

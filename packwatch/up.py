@@ -9,19 +9,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
+from prometheus_client import REGISTRY
 
 from alerts.service import AlertService
-from dashboards.app import Dependencies, create_app
+from dashboards.accounts import ensure_administrator
+from dashboards.app import create_app
 from dashboards.board import LiveBoard
-from dashboards.claims import ensure_administrator
+from dashboards.keeper import BoardKeeper
 from ingest.service import IngestService
+from ingest.stores.contract import StoreUnavailableError
 from ingest.stores.duckdb import DuckDBStore
-from packwatch.assignments import AssignmentWatch
 from packwatch.broker import EmbeddedBroker, require_free
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, published_service
-from packwatch.enrolling import FleetEnroller, Logins
+from packwatch.directory import Directory
+from packwatch.enrolling import FleetEnroller
+from packwatch.history import PagesHistory
 from packwatch.intake import Meter
 from packwatch.publishing import Publisher
 from packwatch.reading import store_path
@@ -55,54 +59,59 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             memory_limit_mb=settings.store.memory_limit_mb,
         )
         house.callback(store.close)
-        ingest_account = credentials.account(AccountRole.INGEST)
-        alerts_account = credentials.account(AccountRole.ALERTS)
+        for role in (AccountRole.INGEST, AccountRole.ALERTS, AccountRole.DASHBOARD):
+            credentials.account(role)
         broker = EmbeddedBroker(address=settings.mqtt.address, folder=data_dir / "broker", credentials=credentials)
         house.push_async_callback(broker.stop)
         await broker.start()
 
         crew = Crew()
         house.push_async_callback(crew.dismiss)
-        publisher = Publisher(broker.access(alerts_account))
+        publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
         board = LiveBoard(now_ms=_now_ms())
         alerts = AlertService(registry=registry, publish=publisher.publish, listeners=[board.observe_alert])
-        watch = AssignmentWatch(registry, [lambda found: board.refresh_assignments(found, now_ms=_now_ms())])
+        directory = Directory(registry)
         ingest = IngestService(
-            broker.access(ingest_account),
+            broker.access(credentials.account(AccountRole.INGEST)),
             host_id=settings.host_id,
-            groups=tuple(settings.groups),
+            groups=settings.groups,
             store=store,
-            directory=watch,
+            directory=directory,
             quarantine=registry,
             listeners=[alerts, board],
-            primary=True,
+            metrics=REGISTRY,
         )
-        enroller = FleetEnroller(registry=registry, credentials=credentials, broker=broker, refresh=watch.refresh)
+        meter = Meter(ingest, broker)
+        history = PagesHistory(store)
+        keeper = BoardKeeper(board=board, registry=registry, history=history, meter=meter, now_ms=_now_ms)
+        enroller = FleetEnroller(
+            registry=registry, credentials=credentials, broker=broker, refresh=[directory.refresh, keeper.refresh]
+        )
         shutdown = asyncio.Event()
         app = create_app(
-            Dependencies(
-                registry=registry,
-                history=store,
-                desk=alerts,
-                enroller=enroller,
-                intake=Meter(ingest, broker),
-                board=board,
-                session_key=credentials.session_key,
-                service_token=credentials.service_token,
-                public_hosts=settings.public_hosts,
-                shutdown=shutdown,
-            )
+            registry=registry,
+            board=board,
+            history=history,
+            alert_desk=alerts,
+            enroller=enroller,
+            session_secret=credentials.session_key,
+            service_token=credentials.service_token,
+            shutdown=shutdown,
+            allowed_hosts=settings.public_hosts,
+            health=meter.trouble,
+            try_again_on=[StoreUnavailableError],
         )
         web = WebServer(app, settings.http, shutdown=shutdown)
-        await watch.refresh()
+        await directory.refresh()
         await alerts.restore()
+        await keeper.prepare()
         claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
 
         crew.start("broker", broker.run())
         crew.start("publisher", publisher.run())
-        crew.start("assignments", watch.run())
         crew.start("alerts", alerts.run())
         crew.start("ingest", ingest.run())
+        crew.start("board", keeper.run())
         crew.start("web", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
         await web.ready()
@@ -110,8 +119,11 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         house.enter_context(published_service(data_dir, url))
         if demo:
             scenario = scenario_by_name(DEMO_SCENARIO)
-            logins = await _enrol_here(enroller, broker, credentials, scenario.enrolments())
-            crew.start("demo", run_vehicles(scenario, logins, host_id=settings.host_id, speed=1.0))
+            logins = await enroller.logins(scenario.enrolments())
+            crew.start(
+                "demo",
+                run_vehicles(scenario, logins, host_id=settings.host_id, speed=1.0, state_dir=data_dir / "units"),
+            )
         announce(f"Packwatch is running. Open {url}{claim or ''}")
         await crew.run(stop)
     structlog.get_logger("packwatch").info("stopped")

@@ -107,8 +107,8 @@ def score(
         scored = score_folder(folder)
         if plot is not None:
             plot.mkdir(parents=True, exist_ok=True)
-            for trace in scored.traces:
-                plot_trace(trace, plot)
+            for trace, scored_trace in scored.traces:
+                plot_trace(trace, scored_trace, plot)
         if as_json:
             typer.echo(json.dumps(scored.report, indent=1))
             return

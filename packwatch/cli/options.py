@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 out = Console()
 err = Console(stderr=True)
@@ -30,7 +31,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Print an expected error as one line on standard error and exit with 1; anything else is a defect and shows."""
-    from alerts.scoring import ScoringError
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise
+        err.print(f"[bold red]packwatch:[/bold red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """What a command may run into; imported only when something went wrong, so that commands start fast."""
+    from firmware_sim.replay import ReplayError
     from ingest.stores.contract import StoreError
     from packwatch.broker import BrokerError
     from packwatch.bundles import BundleError
@@ -42,12 +56,7 @@ def readable_errors() -> Iterator[None]:
     from telemetry.identifiers import IdentifierError
     from telemetry.traces import TraceError
 
-    expected = (
-        BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ScoringError, ServiceError,
+    return (
+        BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, ServiceError,
         SettingsError, StoreError, TaskDiedError, TraceError, OSError,
     )  # fmt: skip
-    try:
-        yield
-    except expected as error:
-        err.print(f"[bold red]packwatch:[/bold red] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from packwatch.cli.options import DataDir, Mqtt, err, out, readable_errors
+from registry.kinds import Chemistry, PackClass
 
 if TYPE_CHECKING:
     from packwatch.settings import Settings
@@ -20,6 +22,7 @@ def register(app: typer.Typer) -> None:
     group = "Bring data"
     app.command("simulate", rich_help_panel=group)(simulate)
     app.command("replay", rich_help_panel=group)(replay)
+    app.command("enrol", rich_help_panel=group)(enrol)
 
 
 def simulate(
@@ -73,6 +76,60 @@ def replay(
                 )
             )
         out.print(summary, highlight=False, soft_wrap=True)
+
+
+def enrol(
+    *,
+    unit: Annotated[str, typer.Option("--unit", metavar="ID", help="The sensor unit (Sparkplug device).")],
+    pack: Annotated[str, typer.Option("--pack", metavar="ID", help="The pack that it watches.")],
+    gateway: Annotated[str, typer.Option("--gateway", metavar="ID", help="Its gateway (Sparkplug edge node).")],
+    pack_class: Annotated[PackClass, typer.Option("--class", help="Why the pack travels.")],
+    fleet: Annotated[str, typer.Option("--fleet", metavar="ID", help="The fleet (Sparkplug group).")] = "fleet",
+    vehicle: Annotated[str | None, typer.Option("--vehicle", metavar="ID", help="The vehicle that carries it.")] = None,
+    chemistry: Annotated[Chemistry, typer.Option("--chemistry", help="Of the pack's cells.")] = Chemistry.UNKNOWN,
+    probes: Annotated[int, typer.Option("--probes", min=0, max=512, help="Temperature channels.")] = 8,
+    voltages: Annotated[int, typer.Option("--voltages", min=0, max=512, help="Voltage channels.")] = 0,
+    series: Annotated[int | None, typer.Option("--series", min=1, max=2000, help="Cells in series.")] = None,
+    capacity: Annotated[float | None, typer.Option("--capacity-ah", min=0.1, help="Of the pack.")] = None,
+    interval: Annotated[float, typer.Option("--interval", min=0.1, max=86400, help="Seconds between reports.")] = 10.0,
+    assessed_by: Annotated[str | None, typer.Option(help="Who assessed the class; a damaged pack needs it.")] = None,
+    criteria: Annotated[str | None, typer.Option(help="By which criteria.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="With which outcome.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Register a real unit on a pack, and print the broker accounts for it and its gateway as JSON.
+
+    Keep what it prints to yourself: it holds passwords. Running it again prints the same accounts.
+    """
+    with readable_errors():
+        from packwatch.client import ServiceClient
+        from packwatch.enrolling import enrol_through_service
+        from packwatch.settings import Settings, SettingsError
+        from registry.enrolment import Enrolment
+
+        settings = Settings.load(data_dir=data_dir)
+        client = ServiceClient.of(settings.data_dir)
+        if client is None:
+            raise SettingsError(f"no Packwatch runs on the data directory {settings.data_dir}: start `packwatch up`")
+        enrolment = Enrolment(
+            fleet_id=fleet,
+            gateway_id=gateway,
+            vehicle_id=vehicle,
+            pack_id=pack,
+            chemistry=chemistry,
+            pack_class=pack_class,
+            capacity_ah=capacity,
+            series_count=series,
+            unit_id=unit,
+            report_interval_s=interval,
+            temperature_channels=probes,
+            voltage_channels=voltages,
+            simulated=False,
+            class_assessed_by=assessed_by,
+            class_criteria=criteria,
+            class_outcome=outcome,
+        )
+        typer.echo(json.dumps(enrol_through_service(client, enrolment), indent=1))
 
 
 def _speed(text: str) -> float | None:

@@ -1,0 +1,213 @@
+"""One service in a process of its own, against a broker, a registry and a store that run already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import REGISTRY
+
+from alerts.service import AlertService
+from dashboards.accounts import ensure_administrator
+from dashboards.app import create_app
+from dashboards.board import LiveBoard
+from dashboards.keeper import BoardKeeper
+from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
+from ingest.service import IngestService
+from ingest.stores.contract import StoreUnavailableError
+from ingest.stores.duckdb import DuckDBStore
+from packwatch.alert_feed import RegistryAlerts
+from packwatch.broker import require_free
+from packwatch.credentials import Credentials
+from packwatch.crew import Crew, stop_on_signals
+from packwatch.data_dir import claim_data_dir
+from packwatch.directory import Directory
+from packwatch.history import PagesHistory, RemoteHistory, history_app
+from packwatch.intake import Meter
+from packwatch.publishing import Publisher
+from packwatch.reading import store_path
+from packwatch.retention import keep_retention
+from packwatch.settings import SettingsError
+from packwatch.web_server import WebServer
+from registry.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest.service import BatchListener
+    from packwatch.settings import Settings
+    from registry.records import QuarantineEntry
+
+
+async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Broker to store; serves the store's history, for `packwatch dashboard`, at `settings.http`."""
+    stop = stop_on_signals()
+    async with contextlib.AsyncExitStack() as house:
+        house.enter_context(claim_data_dir(settings.data_dir))
+        require_free(settings.http, "The history", "--http")
+        registry = await _open_registry(settings, house)
+        store = await asyncio.to_thread(
+            DuckDBStore,
+            store_path(settings),
+            threads=settings.store.threads,
+            memory_limit_mb=settings.store.memory_limit_mb,
+        )
+        house.callback(store.close)
+        crew = Crew()
+        house.push_async_callback(crew.dismiss)
+        directory = Directory(registry)
+        await directory.refresh()
+        ingest = IngestService(
+            settings.mqtt.access(),
+            host_id=settings.host_id,
+            groups=settings.groups,
+            store=store,
+            directory=directory,
+            quarantine=registry,
+            metrics=REGISTRY,
+        )
+        web = WebServer(history_app(store, _history_token(settings)), settings.http, shutdown=asyncio.Event())
+        crew.start("ingest", ingest.run())
+        crew.start("history", web.run())
+        crew.start("retention", keep_retention(store, settings.store.retention_days))
+        await web.ready()
+        announce(f"ingest takes data from {settings.mqtt.address} and serves its history at http://{settings.http}")
+        await crew.run(stop)
+
+
+async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """The broker's stream to alerts in the registry and on the alert topics."""
+    stop = stop_on_signals()
+    async with contextlib.AsyncExitStack() as house:
+        registry = await _open_registry(settings, house)
+        crew = Crew()
+        house.push_async_callback(crew.dismiss)
+        publisher = Publisher(settings.mqtt.access())
+        alerts = AlertService(registry=registry, publish=publisher.publish)
+        await alerts.restore()
+        directory = Directory(registry)
+        await directory.refresh()
+        stream = _stream(settings, directory, [alerts])
+        crew.start("publisher", publisher.run())
+        crew.start("alerts", alerts.run())
+        crew.start("stream", stream.run())
+        announce(f"alerts watches the stream of {settings.mqtt.address}")
+        await crew.run(stop)
+
+
+async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Pages over the broker's stream, the registry's alerts and another process's history."""
+    stop = stop_on_signals()
+    if settings.history_url is None:
+        raise SettingsError("history_url is not set: name the address that `packwatch ingest` serves its history at")
+    async with contextlib.AsyncExitStack() as house:
+        require_free(settings.http, "The web server", "--http")
+        credentials = Credentials(settings.data_dir / "credentials")
+        registry = await _open_registry(settings, house)
+        remote = RemoteHistory(settings.history_url, _history_token(settings))
+        house.callback(remote.close)
+        history = PagesHistory(remote)
+        crew = Crew()
+        house.push_async_callback(crew.dismiss)
+        board = LiveBoard(now_ms=_now_ms())
+        directory = Directory(registry)
+        await directory.refresh()
+        stream = _stream(settings, directory, [board])
+        meter = Meter(stream)
+        keeper = BoardKeeper(board=board, registry=registry, history=history, meter=meter, now_ms=_now_ms)
+        alerts = RegistryAlerts(registry, board.observe_alert)
+        shutdown = asyncio.Event()
+        app = create_app(
+            registry=registry,
+            board=board,
+            history=history,
+            alert_desk=alerts,
+            enroller=None,
+            session_secret=credentials.session_key,
+            service_token=credentials.service_token,
+            shutdown=shutdown,
+            allowed_hosts=settings.public_hosts,
+            health=meter.trouble,
+            try_again_on=[StoreUnavailableError],
+        )
+        web = WebServer(app, settings.http, shutdown=shutdown)
+        await keeper.prepare()
+        claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
+
+        crew.start("alerts", alerts.run())
+        crew.start("stream", stream.run())
+        crew.start("board", keeper.run())
+        crew.start("web", web.run())
+        await web.ready()
+        announce(f"The pages are at http://{settings.http}{claim or ''}")
+        await crew.run(stop)
+
+
+async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """One vehicle's gateway, from its units' broker to the cloud's."""
+    stop = stop_on_signals()
+    section = settings.gateway
+    if not section.gateway_id:
+        raise SettingsError("gateway.gateway_id is not set: name the gateway with --id, as it was enrolled")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    gateway = GatewayService(
+        GatewaySettings(
+            gateway_id=section.gateway_id,
+            fleet_id=section.fleet_id,
+            units=None if section.units is None else tuple(section.units),
+            host_id=settings.host_id,
+            state_path=settings.data_dir / f"gateway-{section.gateway_id}.json",
+        ),
+        local=section.local.access(),
+        uplink=settings.mqtt.access(),
+    )
+    crew = Crew()
+    crew.start(f"gateway {section.gateway_id}", gateway.run())
+    announce(f"gateway {section.gateway_id} takes units from {section.local.address} to {settings.mqtt.address}")
+    try:
+        await crew.run(stop)
+    finally:
+        await crew.dismiss()
+
+
+async def _open_registry(settings: Settings, house: contextlib.AsyncExitStack) -> Registry:
+    registry = await asyncio.to_thread(Registry.open, settings.registry_address())
+    house.callback(registry.close)
+    return registry
+
+
+def _stream(settings: Settings, directory: Directory, listeners: Sequence[BatchListener]) -> IngestService:
+    """The decoded stream for a service that stores nothing: the same ingest, as a guest beside the primary host."""
+    return IngestService(
+        settings.mqtt.access(),
+        host_id=settings.host_id,
+        groups=settings.groups,
+        store=None,
+        directory=directory,
+        quarantine=_Refusals(),
+        listeners=listeners,
+        primary=False,
+        metrics=REGISTRY,
+    )
+
+
+class _Refusals:
+    """What a guest refuses, the primary host refuses too, and keeps."""
+
+    def add_quarantine(self, entries: Sequence[QuarantineEntry]) -> None:
+        structlog.get_logger("packwatch").debug("refused_by_guest", entries=len(entries))
+
+
+def _history_token(settings: Settings) -> str:
+    if settings.history_token is not None:
+        return settings.history_token.get_secret_value()
+    return Credentials(settings.data_dir / "credentials").service_token
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
