@@ -2,7 +2,7 @@
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.sse import EventSourceResponse
+from fastapi.responses import StreamingResponse
 
 from dashboards.answers import json_answer, problems
 from dashboards.context import House
@@ -29,10 +29,13 @@ async def board(house: House) -> Response:
 @router.get(
     "/stream",
     operation_id="streamBoard",
-    response_class=EventSourceResponse,
+    response_class=StreamingResponse,
     responses={
         **problems(),
-        200: {"description": "Events `board`, then `pack`, `alert`, `vehicle`, `intake` and `ping`"},
+        200: {
+            "description": "Events `board`, then `pack`, `alert`, `vehicle`, `intake` and `ping`",
+            "content": {"text/event-stream": {}},
+        },
     },
 )
 async def stream(request: Request, viewer: Reader, house: House) -> Response:
@@ -48,4 +51,4 @@ async def stream(request: Request, viewer: Reader, house: House) -> Response:
             return True  # a registry that is away signs nobody out
 
     events = board_events(house.board, house.encoder, now_ms=house.now_ms, shutdown=house.shutdown, may_read=may_read)
-    return EventSourceResponse(events, headers={"x-accel-buffering": "no"})
+    return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

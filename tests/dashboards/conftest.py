@@ -1,8 +1,10 @@
 """A registry, a store, a board and the application over them; nothing here is a mock but the clock."""
+# ruff: noqa: PLR0917 - fixtures and columns come by name
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ import httpx
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from dashboards.accounts import ensure_administrator
 from dashboards.app import create_app
@@ -55,11 +59,27 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry's file with its schema: migrating takes a while, copying does not."""
+    path = tmp_path_factory.mktemp("registry") / "registry.sqlite"
+    Registry.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, empty_registry: Path) -> Iterator[Registry]:
+    shutil.copy(empty_registry, tmp_path / "registry.sqlite")
     opened = Registry.open(f"sqlite:///{tmp_path / 'registry.sqlite'}")
     yield opened
     opened.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2, but with the least work that it takes."""
+    quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(PasswordHash, "recommended", lambda: quick)
 
 
 @pytest.fixture
@@ -257,7 +277,7 @@ def static_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def parts(  # noqa: PLR0917 - fixtures come by name
+def parts(
     registry: Registry, board: LiveBoard, history: History, desk: Desk, clock: Clock, static_dir: Path
 ) -> dict[str, Any]:
     """What `create_app` takes; a test may change an entry before it asks for `app`."""

@@ -1,4 +1,5 @@
 """The JSON API over a real registry and a real store."""
+# ruff: noqa: PLR0917 - fixtures and columns come by name
 
 import csv
 import io
@@ -39,7 +40,7 @@ async def keeper(board, registry, history, clock, enrolment) -> BoardKeeper:
     return keeper
 
 
-async def test_the_board(  # noqa: PLR0917 - fixtures come by name
+async def test_the_board(
     person,
     keeper,
     board,
@@ -59,7 +60,7 @@ async def test_the_board(  # noqa: PLR0917 - fixtures come by name
     assert not body.simulation
 
 
-async def test_one_pack(  # noqa: PLR0917 - fixtures come by name
+async def test_one_pack(
     person,
     keeper,
     board,
@@ -128,7 +129,7 @@ async def test_series_in_buckets(person, keeper, store, make_batch):
     assert all(low < high for low, high in zip(lowest, highest, strict=True))
 
 
-async def test_a_series_follows_the_pack_from_unit_to_unit(  # noqa: PLR0917 - fixtures come by name
+async def test_a_series_follows_the_pack_from_unit_to_unit(
     person,
     keeper,
     registry,
@@ -357,7 +358,7 @@ async def test_a_replay_for_a_pack_on_a_real_shipment_is_refused(stranger, keepe
     assert "s-1" in answer.json()["detail"]
 
 
-async def test_the_command_line_reads_alerts_and_exports(  # noqa: PLR0917 - fixtures come by name
+async def test_the_command_line_reads_alerts_and_exports(
     stranger,
     keeper,
     bearer,

@@ -1,4 +1,5 @@
 """The live board: what a row says, when it goes grey, and what a reader is told."""
+# ruff: noqa: PLR0917 - fixtures and columns come by name
 
 import math
 from dataclasses import asdict
@@ -124,9 +125,7 @@ REPORTING = [[20.0, 20.0, 20.0]]
         ),
     ],
 )
-def test_silence_and_no_data(  # noqa: PLR0917 - fixtures and columns come by name
-    board, make_batch, facts, age_s, level, silent
-):
+def test_silence_and_no_data(board, make_batch, facts, age_s, level, silent):
     board.refresh_assignments([assignment(**facts)], {}, now_ms=NOW_MS)
     board.observe([make_batch(REPORTING)])
     row = the_row(board, NOW_MS + age_s * S)
@@ -189,9 +188,7 @@ def test_dead_probes_are_no_green_light(watched, make_batch):
         pytest.param([{"pack_id": "pack-2"}], 0, "normal", id="another pack's alert is not this one's"),
     ],
 )
-def test_levels_come_from_the_open_alerts(  # noqa: PLR0917 - fixtures and columns come by name
-    watched, make_batch, make_alert, alerts, age_s, level
-):
+def test_levels_come_from_the_open_alerts(watched, make_batch, make_alert, alerts, age_s, level):
     watched.observe([make_batch(REPORTING)])
     for fields in alerts:
         watched.observe_alert(make_alert(**fields))
