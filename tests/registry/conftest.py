@@ -101,6 +101,14 @@ def registry(url: str) -> Iterator[Registry]:
 
 
 @pytest.fixture
+def postgres_registry(postgres_url: str) -> Iterator[Registry]:
+    """An open, empty registry on PostgreSQL, for what only it does."""
+    opened = Registry.open(postgres_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def now() -> datetime:
     """The tests' present."""
     return NOW

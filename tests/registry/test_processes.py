@@ -71,10 +71,9 @@ def test_three_processes_write_at_once_and_nothing_is_lost_or_doubled(url: str) 
     registry.close()
 
 
-def test_a_deadlock_that_postgresql_resolves_is_tried_again(postgres_url: str) -> None:
-    registry = Registry.open(postgres_url)
+def test_a_deadlock_that_postgresql_resolves_is_tried_again(postgres_registry: Registry) -> None:
     for name in ("a", "b"):
-        registry.add(Organisation(organisation_id=name, name=name))
+        postgres_registry.add(Organisation(organisation_id=name, name=name))
     both_hold_one, tries = Barrier(2, timeout=10), []
 
     def rename(order: str) -> None:
@@ -87,12 +86,11 @@ def test_a_deadlock_that_postgresql_resolves_is_tried_again(postgres_url: str) -
                 if number == 0 and len(tries) <= 2:
                     both_hold_one.wait()
 
-        registry._write(work)
+        postgres_registry._write(work)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(rename, ["ab", "ba"]))
-    assert len(tries) == 3
-    registry.close()
+    assert len(tries) >= 3  # more when the loser, trying again, takes its first row before the winner wakes up
 
 
 async def test_calls_from_asyncio_go_through_threads(registry: Registry, now: datetime) -> None:
@@ -104,8 +102,10 @@ async def test_calls_from_asyncio_go_through_threads(registry: Registry, now: da
     assert len(await asyncio.to_thread(registry.accounts)) == 12
 
 
-def test_connections_that_the_server_ended_are_replaced_and_one_lost_at_work_says_try_later(postgres_url: str) -> None:
-    registry = Registry.open(postgres_url)
+def test_connections_that_the_server_ended_are_replaced_and_one_lost_at_work_says_try_later(
+    postgres_registry: Registry, postgres_url: str
+) -> None:
+    registry = postgres_registry
     assert registry.revision() == 0
     other = Registry.open(postgres_url)
     other._write(lambda session: session.execute(_END_OTHERS).all())
@@ -114,4 +114,3 @@ def test_connections_that_the_server_ended_are_replaced_and_one_lost_at_work_say
         registry._write(lambda session: session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
     registry.add(Organisation(organisation_id="a", name="a"))
     other.close()
-    registry.close()
