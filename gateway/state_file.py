@@ -17,7 +17,7 @@ def read_bd_seq(path: Path) -> int | None:
     """
     try:
         fields = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     match fields:
         case {"bd_seq": int(bd_seq)} if 0 <= bd_seq <= 255:

@@ -20,6 +20,7 @@ from telemetry.errors import WireError
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from gateway.counters import GatewayCounters, Refusals
@@ -105,7 +106,7 @@ class Uplink:
         will = session.connect(_now_ms())
         try:
             if settings.state_path is not None:
-                await asyncio.to_thread(write_bd_seq, settings.state_path, session.bd_seq)
+                await self._keep_bd_seq(settings.state_path)
             async with open_link(
                 self._access,
                 client_id=f"{settings.fleet_id}-{settings.gateway_id}-uplink",
@@ -121,6 +122,13 @@ class Uplink:
                 self._counters.resent += rewound
                 self._idle.clear()
             self._set_up(up=False)
+
+    async def _keep_bd_seq(self, path: Path) -> None:
+        try:
+            await asyncio.to_thread(write_bd_seq, path, self._session.bd_seq)
+        except OSError as error:
+            # A gateway with a full disk still has packs to watch; after a restart its number may be an old one.
+            _log.error("state_not_kept", gateway_id=self._settings.gateway_id, path=str(path), error=str(error))
 
     async def _live(self, link: Link) -> None:
         await link.subscribe(self._session.subscriptions(), qos=1)

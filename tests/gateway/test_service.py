@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import time
 
@@ -258,24 +259,34 @@ async def test_a_full_outbox_leaves_frames_with_their_unit_until_there_is_room(r
             await rig.until(lambda: frames_of(host, rig) == list(range(6)), "the rest's data")
 
 
-async def test_an_inbox_that_overflows_drops_counts_and_acknowledges_nothing_of_it(rig):
-    async with rig.unit() as unit, rig.gateway(inbox_max_bytes=2_000) as service:
+async def test_what_a_small_inbox_drops_is_not_acknowledged(rig):
+    async with rig.unit() as unit, rig.gateway(inbox_max_messages=2) as service:
+        counters = service.counters
         await unit.send_beat("u1", 0)
-        for number in range(200):
-            await unit.client.publish(frames_topic("u1"), rig.frame_bytes(number, rows=40, channels=4))
+        await asyncio.gather(*(unit.client.publish(frames_topic("u1"), rig.frame_bytes(n)) for n in range(300)))
+        deadline = time.monotonic() + 10
+        while counters.frames_accepted + counters.inbox_dropped < 300:  # drops are counted with the next arrival
+            assert time.monotonic() < deadline
+            await unit.send_beat("u1", 1)
+        await rig.until(lambda: len(unit.of("stored")) == counters.frames_accepted, "a receipt for each that was taken")
+        assert len(set(receipts_of(unit))) == counters.frames_accepted
 
-        def seen() -> int:
-            return service.counters.inbox_dropped + service.counters.frames_accepted
 
-        while seen() < 200:  # frames larger than the whole inbox would never arrive; these do, one by one
-            before = seen()
-            await unit.send_frame("u1", 1_000)
-            await rig.until(lambda before=before: seen() + service.counters.frames_again > before, "progress")
-        assert service.counters.frames_accepted >= 1
-        await rig.until(
-            lambda: len(unit.of("stored")) == service.counters.frames_accepted + service.counters.frames_again,
-            "receipts",
-        )
+async def test_a_silent_unit_dies_and_is_born_again_with_its_next_frame(rig, monkeypatch):
+    monkeypatch.setattr("gateway.units.SILENT_FLOOR_S", 0.1)
+    async with rig.host() as host, rig.unit() as unit, rig.gateway():
+        await unit.send_beat("u1", 0)
+        await unit.send_frame("u1", 0)
+        await rig.until(lambda: host.of("DDEATH"), "death of the unit")
+        await unit.send_frame("u1", 1)
+        await rig.until(lambda: len(host.of("DDATA")) == 2, "its return")
+        assert [kind for kind in host.kinds() if kind.startswith("D")] == [
+            "DBIRTH",
+            "DDATA",
+            "DDEATH",
+            "DBIRTH",
+            "DDATA",
+        ]
 
 
 async def test_a_stop_publishes_the_death_and_ends_within_a_second(rig):
@@ -292,6 +303,31 @@ async def test_a_stop_publishes_the_death_and_ends_within_a_second(rig):
         bd_seq = {metric.name: metric.value for metric in decode_payload(host.of("NBIRTH")[0]).metrics}["bdSeq"]
         (death,) = host.of("NDEATH")
         assert [(metric.name, metric.value) for metric in decode_payload(death).metrics] == [("bdSeq", bd_seq)]
+
+
+@pytest.mark.parametrize("born", [True, False])
+async def test_a_stop_ends_within_a_second_though_the_broker_hangs(rig, born):
+    if not born:
+        rig.uplink.child.send_signal(signal.SIGSTOP)  # the kernel still takes the connection, and nobody answers
+    service = GatewayService(rig.settings(), rig.local.access, rig.uplink.access)
+    task = asyncio.create_task(service.run())
+    if born:
+        await rig.until(service.ready.is_set, "the gateway")
+        rig.uplink.child.send_signal(signal.SIGSTOP)
+    else:
+        await asyncio.wait([task], timeout=0.3)
+    began_s = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began_s < 1
+
+
+async def test_a_state_file_that_cannot_be_written_does_not_keep_the_gateway_away(rig, tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    async with rig.host() as host, rig.gateway(state_path=in_the_way / "state.json"):
+        await rig.until(lambda: host.of("NBIRTH"), "birth")
 
 
 async def test_the_bd_seq_is_kept_over_restarts(rig, tmp_path):
