@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_PERIOD_MS = 86_400_000
 """One day."""
+_ROW_BYTES = 12
+"""Of a batch's sample, beside its channels: the time and the quality."""
 _BATCH_OVERHEAD_BYTES = 1_024
 """**Assumed** generous: names of boot and provenance, tags and lengths of a batch's metrics; measured below 300."""
 
@@ -78,14 +80,16 @@ class Frame:
             _within("utc_at_tick_zero_ms", self.utc_at_tick_zero_ms, -MAX_INTEGER, MAX_INTEGER)
         n, temperatures = _shape("temperatures_raw", self.temperatures_raw)
         rows, voltages = _shape("voltages_mv", self.voltages_mv)
-        if not (1 <= n <= MAX_ROWS and 1 <= temperatures <= MAX_CHANNELS and voltages <= MAX_CHANNELS) or rows != n:
-            raise WireError("frame_shape", f"{n} x {temperatures} temperatures and {rows} x {voltages} voltages")
+        # The pack voltage becomes a voltage column of the batch.
+        volts = voltages + (self.pack_voltage_dv is not None)
+        if not (1 <= n <= MAX_ROWS and 1 <= temperatures <= MAX_CHANNELS and volts <= MAX_CHANNELS) or rows != n:
+            raise WireError("frame_shape", f"{n} x {temperatures} temperatures and {rows} x {volts} voltages")
         self._lock(TEMPERATURES, (n, temperatures))
         self._lock(VOLTAGES, (n, voltages))
         fitted = [column for column in VECTORS if getattr(self, column.field) is not None]
         for column in fitted:
             self._lock(column, (n,))
-        batch_bytes = n * (8 + 4 * (temperatures + voltages + len(fitted))) + _BATCH_OVERHEAD_BYTES
+        batch_bytes = n * (_ROW_BYTES + 4 * (temperatures + voltages + len(fitted))) + _BATCH_OVERHEAD_BYTES
         if batch_bytes > MAX_BATCH_BYTES:
             raise WireError("frame_oversize", f"its batch would have {batch_bytes} bytes, more than {MAX_BATCH_BYTES}")
 

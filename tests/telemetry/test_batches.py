@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from telemetry.errors import WireError
+from telemetry.frames import batch_from_frame, frame_from_values
+from telemetry.limits import MAX_BATCH_BYTES
 from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality, SampleBatch
 from telemetry.sparkplug.batches import (
     ALIASES_PER_DEVICE,
@@ -122,6 +124,28 @@ def test_quality_travels_only_where_something_is_known():
     marked = batch(quality=np.array([0, Quality.TIME_BRACKETED], np.uint32))
     back, _ = through_bytes(marked)
     assert back.quality.tolist() == [0, Quality.TIME_BRACKETED]
+
+
+@pytest.mark.parametrize(("n", "channels"), [(1, 512), (63, 512), (1_000, 28), (4_096, 3)])
+def test_the_largest_frames_become_batches_that_may_travel(n, channels):
+    columns = {name: np.ones(n) for name in (*SINGLE_CHANNELS, "pack_voltage_v")}
+    frame = frame_from_values(
+        boot_id="b" * 64,
+        number=2**53 - 1,
+        tick_ms=0,
+        period_ms=1,
+        provenance=Provenance.SIMULATED,
+        temperatures_c=np.zeros((n, channels)),
+        voltages_v=np.zeros((n, channels - 1)),
+        **columns,
+    )
+    whole = batch_from_frame(
+        frame, unit_id="unit-1", utc_at_tick_zero_ms=T0_MS, time_uncertainty_s=1.0, quality=Quality.TIME_BRACKETED
+    )
+    metrics = batch_metrics(whole, outbox_sequence=2**64 - 1, alias_base=64_000)
+    encoded = encode_payload(Payload(timestamp_ms=T0_MS, seq=255, metrics=metrics), with_datatypes=False)
+    assert 0.75 * n * 8 * channels < len(encoded) <= MAX_BATCH_BYTES
+    assert len(decode_payload(encoded).metrics) == len(metrics)
 
 
 def test_a_birth_tells_counts_and_only_what_is_fitted():

@@ -125,6 +125,7 @@ def test_a_batch_has_the_ticks_in_utc_and_the_given_quality():
         ({"temperatures_c": np.zeros(2)}, "frame_shape"),
         ({"voltages_v": np.zeros((2, 513))}, "frame_shape"),
         ({"voltages_v": np.zeros((3, 1))}, "frame_shape"),
+        ({"voltages_v": np.zeros((2, 512)), "pack_voltage_v": np.zeros(2)}, "frame_shape"),
         ({"ambient_c": np.zeros(3)}, "frame_shape"),
         ({"ambient_c": np.zeros((2, 1))}, "frame_shape"),
         ({"temperatures_c": np.zeros((1_000, 100))}, "frame_oversize"),
