@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -29,6 +30,9 @@ ATTEMPTS = 3
 """**Assumed**: tries of one write that the database rolled back for want of a lock."""
 WAL_ATTEMPTS = 20
 """**Assumed**: each lost try means that another process got a step further, and a new file's first steps are few."""
+RETRY_PAUSE_S = 0.05
+"""**Assumed**: before the next try, s, times the tries so far. The loser of a deadlock that comes back at once can take
+its first row again before the winner wakes up, and so lose again: seen on PostgreSQL 15."""
 CONNECT_TIMEOUT_S = 10
 """**Assumed**: how long PostgreSQL may take to answer a new connection, s."""
 _ROLLED_BACK_SQLSTATES = {"40001", "40P01"}
@@ -92,6 +96,7 @@ class Database:
             except (DBAPIError, UnicodeEncodeError) as error:
                 if attempt == ATTEMPTS or not _was_rolled_back(error):
                     raise _translated(error) from error
+            time.sleep(attempt * RETRY_PAUSE_S)
         raise AssertionError  # the last attempt returned or raised
 
 

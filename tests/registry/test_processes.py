@@ -90,7 +90,7 @@ def test_a_deadlock_that_postgresql_resolves_is_tried_again(postgres_registry: R
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(rename, ["ab", "ba"]))
-    assert len(tries) >= 3  # more when the loser, trying again, takes its first row before the winner wakes up
+    assert len(tries) >= 3  # more only when the winner has not woken up by the time the loser comes back
 
 
 async def test_calls_from_asyncio_go_through_threads(registry: Registry, now: datetime) -> None:
