@@ -24,7 +24,11 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 }
 
 _STATUS_OF = {NotFoundError: 404, ConflictError: 409, RefusedError: 422, UnavailableError: 503}
-_GENERIC = {404: "There is no such thing here.", 405: "This path does not take that method."}
+_GENERIC = {
+    404: "There is no such thing here.",
+    405: "This path does not take that method.",
+    413: "The request is too large: nothing that is asked for here needs so much.",
+}
 
 _log = structlog.get_logger("packwatch.dashboards")
 

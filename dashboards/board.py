@@ -71,6 +71,8 @@ class LiveBoard:
         self._vehicles: dict[str, VehicleRow] = {}
         """By gateway."""
         self._fixes: dict[str, PositionFix] = {}
+        self._moved: set[str] = set()
+        """Gateways whose vehicle's row is out of date."""
         self._heard_ms: dict[str, int] = {}
         """By gateway: when the cloud last heard anything of it."""
         self._names: dict[str, tuple[str, str]] = {}
@@ -100,6 +102,7 @@ class LiveBoard:
             known = self._fixes.get(fix.gateway_id)
             if known is None or fix.fixed_at_ms >= known.fixed_at_ms:
                 self._fixes[fix.gateway_id] = fix
+                self._moved.add(fix.gateway_id)
                 self._hear(fix.gateway_id, min(fix.fixed_at_ms, self._now_ms))
 
     def observe_alert(self, alert: Alert) -> None:
@@ -153,6 +156,7 @@ class LiveBoard:
         for gone in [key for key in self._rows if key not in crew]:
             self._remove_row(gone)
         self._due_ms = dict.fromkeys(crew, -math.inf)
+        self._moved.update(self._names)
         for gateway_id in [gateway_id for gateway_id in self._vehicles if gateway_id not in self._names]:
             del self._vehicles[gateway_id]
             self._log.forget(("vehicle", gateway_id))
@@ -256,6 +260,10 @@ class LiveBoard:
 
     def _make_vehicles(self, now_ms: int) -> None:
         for gateway_id, (vehicle_id, name) in self._names.items():
+            online = now_ms - self._heard_ms.get(gateway_id, -ONLINE_WITHIN_MS - 1) <= ONLINE_WITHIN_MS
+            known = self._vehicles.get(gateway_id)
+            if known is not None and known.online == online and gateway_id not in self._moved:
+                continue
             fix = self._fixes.get(gateway_id)
             row = VehicleRow(
                 vehicle_id=vehicle_id,
@@ -266,11 +274,12 @@ class LiveBoard:
                 speed_m_s=None if fix is None else fix.speed_m_s,
                 heading_deg=None if fix is None else fix.heading_deg,
                 fixed_at_ms=None if fix is None else fix.fixed_at_ms,
-                online=now_ms - self._heard_ms.get(gateway_id, -ONLINE_WITHIN_MS - 1) <= ONLINE_WITHIN_MS,
+                online=online,
             )
-            if row != self._vehicles.get(gateway_id):
+            if row != known:
                 self._vehicles[gateway_id] = row
                 self._log.touch(("vehicle", gateway_id))
+        self._moved.clear()
 
     def _vehicle_of(self, unit: UnitState) -> tuple[str | None, str | None]:
         gateway_id = unit.gateway_id or (None if unit.assignment is None else unit.assignment.gateway_id)

@@ -8,22 +8,23 @@ from dashboards.models import Model
 from registry.kinds import ChannelKind, Chemistry, PackClass
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
-Comment = Annotated[str, Field(max_length=1000)]
+Comment = Annotated[str, Field(max_length=1000, examples=["Driver called, pulls over at the next rest area."])]
+Name = Annotated[str, Field(min_length=1, max_length=200, examples=["ana"])]
 
 
 class SignIn(Model):
     """A name and its password."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    password: Annotated[str, Field(min_length=1, max_length=1000)]
+    name: Name
+    password: Annotated[str, Field(min_length=1, max_length=1000, examples=["four unrelated words here"])]
 
 
 class Claim(Model):
     """The one-time link's token, and the name and password that the account shall have."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    password: Annotated[str, Field(max_length=1000)]
+    name: Name
+    password: Annotated[str, Field(max_length=1000, examples=["four unrelated words here"])]
 
 
 class Acknowledge(Model):
@@ -37,7 +38,7 @@ class Close(Model):
     """A person ends the alert and says why."""
 
     version: Annotated[int, Field(ge=0)]
-    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S", examples=["Fire service released it."])]
 
 
 class Enrolment(Model):

@@ -44,6 +44,7 @@ class BoardKeeper:
         self._history = history
         self._meter = meter
         self._now_ms = now_ms
+        self._one_at_a_time = asyncio.Lock()
         self._revision: int | None = None
         self._assignments: tuple[Assignment, ...] = ()
         self._asked: set[str] = set()
@@ -69,7 +70,11 @@ class BoardKeeper:
             self._board.observe_intake(self._meter.snapshot())
 
     async def refresh(self) -> None:
-        """Take over who watches what, if that changed or a gateway is new. Raises RegistryError."""
+        """Take over who watches what, if that changed or a gateway is new. Calls may overlap. Raises RegistryError."""
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         revision = await asyncio.to_thread(self._registry.revision)
         new_gateways = self._board.gateways_without_vehicle() - self._asked
         if revision == self._revision and not new_gateways:

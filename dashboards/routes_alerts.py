@@ -31,9 +31,10 @@ def alerts(
     house: House,
     pack_id: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Alerts of all packs or of one, open and closed, newest first."""
-    found = house.registry.alerts(pack_id=pack_id, limit=limit)
+    found = house.registry.alerts(pack_id=pack_id, limit=limit, offset=offset)
     return json_answer([alert_row(alert, house.board.vehicle_name(alert.gateway_id)) for alert in found])
 
 

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from dashboards.context import Context, context
 from registry.errors import NotFoundError
@@ -19,6 +20,18 @@ RENEW_AFTER_S = 600
 """The cookie is signed anew at most every ten minutes of use. **assumed**"""
 SIGNED_OUT_MAX = 10_000
 """Sessions that were signed out and whose cookie has not run out; the oldest is forgotten first. **assumed**"""
+
+_COOKIE = APIKeyCookie(
+    name="packwatch-*",
+    scheme_name="session",
+    description="The signed cookie of a sign-in; its name ends differently at each installation.",
+    auto_error=False,
+)
+_BEARER = HTTPBearer(
+    scheme_name="serviceToken",
+    description="The service token in the data directory's credentials. It reads; it acts for nobody.",
+    auto_error=False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,11 @@ def account_of(session: dict[str, object], house: Context) -> Account | None:
     return account if account.session_epoch == session.get("epoch") else None
 
 
-def person(request: Request, house: Annotated[Context, Depends(context)]) -> Account:
+def person(
+    request: Request,
+    house: Annotated[Context, Depends(context)],
+    _described: Annotated[object, Security(_COOKIE)] = None,
+) -> Account:
     """The person who is signed in; 401 when nobody is."""
     account = account_of(request.session, house)
     if account is None:
@@ -93,14 +110,21 @@ def has_service_token(request: Request, house: Context) -> bool:
     return hmac.compare_digest(sent, f"Bearer {house.service_token}".encode())
 
 
-def reader(request: Request, house: Annotated[Context, Depends(context)]) -> Viewer:
+def reader(
+    request: Request,
+    house: Annotated[Context, Depends(context)],
+    _cookie: Annotated[object, Security(_COOKIE)] = None,
+    _bearer: Annotated[object, Security(_BEARER)] = None,
+) -> Viewer:
     """A person who is signed in, or a program with the service token; 401 for anybody else."""
     if has_service_token(request, house):
         return Viewer(account=None)
     return Viewer(account=person(request, house))
 
 
-def local_program(request: Request, house: Annotated[Context, Depends(context)]) -> None:
+def local_program(
+    request: Request, house: Annotated[Context, Depends(context)], _bearer: Annotated[object, Security(_BEARER)] = None
+) -> None:
     """Only a program on this machine that can read the service token; 401 or 403 otherwise."""
     if not has_service_token(request, house):
         raise HTTPException(401, "The service token is missing or wrong: it lies in the data directory's credentials.")

@@ -8,12 +8,13 @@ import math
 from dataclasses import asdict
 from datetime import timedelta
 
+import httpx
 import numpy as np
 import pyarrow.parquet
 import pytest
 
 from dashboards import models
-from dashboards.app import BODY_MAX_BYTES
+from dashboards.app import BODY_MAX_BYTES, create_app
 from dashboards.keeper import BoardKeeper
 from dashboards.rows import Intake
 from ingest.stores.contract import StoreUnavailableError
@@ -387,13 +388,23 @@ async def test_metrics(person, keeper, board, make_batch):
     assert 'packwatch_board_packs{level="no_data"} 0.0' in text
 
 
-async def test_health_says_what_is_missing(parts, stranger):
-    assert (await stranger.get("/healthz")).json() == {"status": "ok"}
+async def test_health_says_what_is_missing(parts):
+    complaint = None
+    transport = httpx.ASGITransport(app=create_app(**parts, health=lambda: complaint))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        complaint = "ingest is not connected to the broker"
+        answer = await client.get("/healthz")
+        assert (answer.status_code, answer.json()["detail"]) == (503, complaint)
 
 
 async def test_a_request_body_has_a_limit(stranger):
-    answer = await stranger.post("/api/session", content=b"x" * (BODY_MAX_BYTES + 1))
-    assert answer.status_code == 413
+    async def endless():
+        while True:
+            yield b"x" * BODY_MAX_BYTES
+
+    for content in (b"x" * (BODY_MAX_BYTES + 1), endless()):
+        assert (await stranger.post("/api/session", content=content)).status_code == 413
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"name": "\\ud800", "password": "x"}', b"[" * 5000, b"null"])
@@ -419,6 +430,8 @@ async def test_openapi_describes_every_operation(person):
             assert operation["description"], (method, path)
             ids.append(operation["operationId"])
     assert len(set(ids)) == len(ids)
+    assert schema["paths"]["/api/board"]["get"]["security"] == [{"session": []}, {"serviceToken": []}]
+    assert "security" not in schema["paths"]["/healthz"]["get"]
     described = schema["components"]["schemas"]["PackRow"]["properties"]["spark"]["description"]
     assert described.startswith("The hottest temperature of each 10 s")
     assert json.dumps(schema)

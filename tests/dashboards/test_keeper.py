@@ -82,6 +82,18 @@ async def test_old_data_of_a_restart_is_no_green_light(registry, store, keeper, 
     assert (row.level, row.silent, row.silent_since_ms) == ("no_data", True, NOW_MS - 3600 * S)
 
 
+async def test_refreshes_that_overlap_end_with_the_newest(registry, keeper, board, clock, enrolment):
+    await keeper.prepare()
+
+    async def enrol(number: int) -> None:
+        wanted = enrolment(unit_id=f"unit-{number}", pack_id=f"pack-{number}")
+        await asyncio.to_thread(registry.enrol, wanted, clock.now)
+        await keeper.refresh()
+
+    await asyncio.gather(*(enrol(number) for number in range(8)))
+    assert len(board.snapshot(NOW_MS).packs) == 8
+
+
 async def test_a_new_binding_shows_by_itself(kept, registry, board, clock, enrolment):
     assert board.snapshot(NOW_MS).packs == ()
     registry.enrol(enrolment(), clock.now)
