@@ -119,6 +119,7 @@ class HostConnection:
     # What follows runs on paho's network thread.
 
     def _before_connect(self, _client: Client, _userdata: Any) -> None:
+        self._inbox.put(LinkChange(up=False, at_ms=self._now_ms()))  # however the last connection went
         self._timestamp_ms = self._now_ms()
         if self._primary:
             self._client.will_set(self._state_topic, encode_state(False, self._timestamp_ms), qos=1, retain=True)  # noqa: FBT003 - the same

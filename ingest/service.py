@@ -42,6 +42,7 @@ TURN_MESSAGES = 256
 """Messages decoded before the event loop gets its turn: some 20 ms. **assumed**"""
 GATHER_S = 0.02
 """How long messages gather once the inbox was emptied: bulk work costs less, and 20 ms are nothing to an alarm."""
+DIRECTORY_EVERY_S = 2.0
 REFRESH_EVERY_MS = 1_000
 REFRESH_WITHIN_S = 0.5
 """The directory is asked about unknown units that often, and given that long: an alarm waits for no database."""
@@ -161,6 +162,7 @@ class IngestService:
                 tasks.create_task(self._take_in(), name="ingest intake")
                 tasks.create_task(self._keep_quarantine(), name="ingest quarantine")
                 tasks.create_task(self._watch_link(), name="ingest link")
+                tasks.create_task(self._keep_directory(), name="ingest directory")
                 if self._writer is not None:
                     tasks.create_task(self._writer.run(), name="ingest writer")
         finally:
@@ -231,6 +233,12 @@ class IngestService:
                 await self._directory.refresh()
         except (TimeoutError, RegistryError) as error:
             self._log.warning("directory_not_read", reason=str(error) or "it took too long")
+
+    async def _keep_directory(self) -> None:
+        """Changes of units that are known already are seen here."""
+        while True:
+            await self._refresh()
+            await asyncio.sleep(DIRECTORY_EVERY_S)
 
     async def _keep_quarantine(self) -> None:
         while True:

@@ -71,6 +71,7 @@ class StoreWriter:
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._offered = asyncio.Event()
+        self._under_way: tuple[asyncio.Task[None], list[Record]] | None = None
         self._log = structlog.get_logger("ingest.writer")
         self.ok = True
         """False while the store does not take data."""
@@ -95,25 +96,35 @@ class StoreWriter:
             self._offered.set()
 
     async def run(self) -> None:
-        """Write until cancelled. A flush that is under way then is finished by its thread, and not told of."""
+        """Write until cancelled; a flush that is under way then is left to `finish`."""
         while True:
             await self._offered.wait()
-            await self._write_one()
+            await self._flush()
             await asyncio.sleep(FLUSH_EVERY_S)
 
     async def finish(self, within_s: float) -> None:
         """After `run` has ended: write what waits, as far as time allows; the rest is counted as dropped."""
         try:
             async with asyncio.timeout(within_s):
-                while self._waiting:
-                    await self._write_one()
+                while self._under_way is not None or self._waiting:
+                    await self._flush()
         except TimeoutError:
-            self._log.error("records_not_stored", records=len(self._waiting))
-            self.dropped += len(self._waiting)
+            lost = len(self._waiting)
+            if self._under_way is not None:
+                work, flush = self._under_way
+                work.cancel()
+                lost += len(flush)
+            self._log.error("records_not_stored", records=lost)
+            self.dropped += lost
 
-    async def _write_one(self) -> None:
-        flush = self._next_flush()
-        await self._write(flush)
+    async def _flush(self) -> None:
+        """Write one flush. It goes on when the caller is cancelled, and the next call waits for it."""
+        if self._under_way is None:
+            flush = self._next_flush()
+            self._under_way = asyncio.create_task(self._write(flush), name="ingest flush"), flush
+        work, flush = self._under_way
+        await asyncio.shield(work)
+        self._under_way = None
         self._bytes -= sum(map(_size, flush))
         if not self._waiting:
             self._offered.clear()

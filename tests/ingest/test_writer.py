@@ -1,0 +1,132 @@
+"""The writer: a store that is away, a batch that it never takes, and a queue that is full."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ingest.stores.contract import AppendResult, StoreUnavailableError
+from ingest.writer import BACKOFF_S, Settled, StorePosition, StoreWriter
+from telemetry.samples import PositionFix, ReceivedBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingest.stores.duckdb import DuckDBStore
+
+    Make = Callable[..., ReceivedBatch]
+
+
+class Told:
+    """What a writer reported."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.duplicates = 0
+        self.refused: list[tuple[ReceivedBatch, str]] = []
+        self.settled: list[Settled] = []
+
+    def writer(self, store: Any, max_bytes: int = 10_000_000) -> StoreWriter:
+        return StoreWriter(
+            store,
+            max_bytes=max_bytes,
+            on_stored=self._stored,
+            on_refused=lambda *refused: self.refused.append(refused),
+            on_settled=self.settled.extend,
+        )
+
+    def _stored(self, rows: int, duplicates: int) -> None:
+        self.rows += rows
+        self.duplicates += duplicates
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+async def test_a_poison_batch_is_refused_and_the_others_go_on(store: DuckDBStore, told: Told, make_batch: Make) -> None:
+    writer = told.writer(store)
+    poison = make_batch(frame=2**64, outbox_sequence=3)
+    writer.offer([make_batch(frame=number, outbox_sequence=number) for number in (1, 2)])
+    writer.offer([poison, *(make_batch(frame=number, outbox_sequence=number) for number in (4, 5))])
+    await writer.finish(10)
+    assert [refused for refused, _ in told.refused] == [poison]
+    assert told.rows == 8
+    assert [each.outbox_sequence for each in told.settled] == [1, 2, 4, 5]
+    assert writer.ok
+    assert writer.fill == 0
+
+
+async def test_a_store_that_fails_in_its_own_way_refuses_the_batch(told: Told, make_batch: Make) -> None:
+    class Faulty:
+        def append(self, batches: Any) -> AppendResult:
+            if any(received.batch.frame == 2 for received in batches):
+                raise KeyError("a fault of the store")
+            return AppendResult(stored_rows=len(batches), duplicate_batches=0)
+
+    writer = told.writer(Faulty())
+    writer.offer([make_batch(frame=number) for number in (1, 2, 3)])
+    await writer.finish(10)
+    assert [refused.batch.frame for refused, _ in told.refused] == [2]
+    assert told.rows == 2
+
+
+async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(told: Told, make_batch: Make) -> None:
+    class Away:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def append(self, batches: Any) -> AppendResult:
+            self.asked += 1
+            if self.asked < 3:
+                raise StoreUnavailableError("the disk is full")
+            return AppendResult(stored_rows=len(batches), duplicate_batches=0)
+
+    store = Away()
+    writer = told.writer(store)
+    writer.offer([make_batch(frame=1)])
+    task = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        while writer.ok:
+            await asyncio.sleep(0.001)
+        writer.offer([make_batch(frame=2)])
+        while told.rows < 2:
+            await asyncio.sleep(0.001)
+    assert writer.ok
+    assert writer.dropped == 0
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_full_queue_counts_what_finds_no_room(store: DuckDBStore, told: Told, make_batch: Make) -> None:
+    writer = told.writer(store, max_bytes=10_000)
+    writer.offer([make_batch(frame=number) for number in range(10)])
+    assert writer.dropped == 6
+    assert writer.fill == pytest.approx(0.8256)
+    await writer.finish(10)
+    assert told.rows == 8
+
+
+async def test_the_end_waits_for_a_store_that_is_away_no_longer_than_told(told: Told, make_batch: Make) -> None:
+    class Away:
+        def append(self, _batches: Any) -> AppendResult:
+            raise StoreUnavailableError("the disk is full")
+
+    writer = told.writer(Away())
+    writer.offer([make_batch()])
+    await writer.finish(BACKOFF_S[0] / 2)
+    assert told.rows == 0
+    assert writer.dropped == 1, "what was not stored is not passed over"
+
+
+async def test_positions_go_to_the_store_and_are_settled(store: DuckDBStore, told: Told) -> None:
+    fix = PositionFix(fleet_id="fleet", gateway_id="gateway", fixed_at_ms=1, latitude_deg=1.0, longitude_deg=2.0)
+    writer = told.writer(store)
+    writer.offer([StorePosition(fix=fix, outbox_sequence=9), StorePosition(fix=fix, outbox_sequence=None)])
+    await writer.finish(10)
+    assert store.positions("gateway", 0, 10) == (fix,)
+    assert told.settled == [Settled(fleet_id="fleet", gateway_id="gateway", outbox_sequence=9)]
