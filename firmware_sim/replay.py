@@ -31,7 +31,7 @@ FRAMES_PER_S = 10.0
 CELL_TAP_LIMIT_V = 65.534
 """The most that a cell or module tap can say on the wire; what is higher is a whole pack's voltage."""
 GIVE_UP_AFTER_S = 120.0
-"""Eight resends without one receipt: nobody is there."""
+"""Half a dozen resends of each frame without one receipt: nobody is there."""
 
 
 class ReplayError(Exception):

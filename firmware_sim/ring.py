@@ -10,8 +10,10 @@ RING_FRAMES = 4_096
 """11 h of one frame every 10 s, over an hour of one a second: about 1 MB of flash. **assumed**"""
 WINDOW_FRAMES = 64
 """At most so many frames are on their way at once, so that a gateway that comes back is not flooded."""
-RESEND_AFTER_S = 15.0
-"""A receipt takes well under a second; a gateway that restarts, several."""
+RESEND_AFTER_S = 3.0
+RESEND_LONGEST_S = 30.0
+"""A receipt takes well under a second. A frame that got none is sent again after 3, 6, 12, 24, 30, 30 ... s, so that a
+gateway which restarts misses little and one that is overloaded gets room. **assumed**"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +41,10 @@ class FrameRing:
         self.window = window
         self.resend_after_s = resend_after_s
         self.lost = 0
+        self._newest = -1
         self._frames: OrderedDict[int, KeptFrame] = OrderedDict()
-        self._sent_at_s: dict[int, float] = {}
+        self._sent: dict[int, tuple[float, int]] = {}
+        """When a frame was last sent, and how often since the connection came up."""
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -48,28 +52,30 @@ class FrameRing:
     def keep(self, frame: KeptFrame) -> None:
         """Add the newest frame. Numbers must grow."""
         self._frames[frame.number] = frame
+        self._newest = frame.number
 
     def make_room(self) -> None:
         """Overwrite the oldest frame if the ring is full; called before a frame is made, which then carries `lost`."""
         if len(self._frames) >= self.capacity:
             number, _ = self._frames.popitem(last=False)
-            self._sent_at_s.pop(number, None)
+            self._sent.pop(number, None)
             self.lost += 1
 
     def acknowledge(self, number: int) -> bool:
         """Forget a frame. False when it is not here (acknowledged before, or overwritten)."""
-        self._sent_at_s.pop(number, None)
+        self._sent.pop(number, None)
         return self._frames.pop(number, None) is not None
 
     def forget_sent(self) -> None:
         """The connection is new: whatever was on its way may be lost, so everything waits to be sent again."""
-        self._sent_at_s.clear()
+        self._sent.clear()
 
     def take_sendable(self, now_s: float) -> list[KeptFrame]:
         """The frames to send now, in order; they count as sent at `now_s`."""
         due = [frame for frame in self._eligible() if self._due_at_s(frame.number, now_s) <= now_s]
         for frame in due:
-            self._sent_at_s[frame.number] = now_s
+            _, times = self._sent.get(frame.number, (now_s, 0))
+            self._sent[frame.number] = (now_s, times + 1)
         return due
 
     def next_due_s(self, now_s: float) -> float | None:
@@ -78,10 +84,14 @@ class FrameRing:
 
     def _eligible(self) -> list[KeptFrame]:
         eligible = list(islice(self._frames.values(), self.window))
-        if len(self._frames) > self.window:
-            eligible.append(next(reversed(self._frames.values())))
+        newest = self._frames.get(self._newest)
+        if newest is not None and len(self._frames) > self.window:
+            eligible.append(newest)
         return eligible
 
     def _due_at_s(self, number: int, now_s: float) -> float:
-        sent_at_s = self._sent_at_s.get(number)
-        return now_s if sent_at_s is None else sent_at_s + self.resend_after_s
+        if number not in self._sent:
+            return now_s
+        sent_at_s, times = self._sent[number]
+        # The exponent is bounded: a frame may be sent for days.
+        return sent_at_s + min(self.resend_after_s * 2.0 ** min(times - 1, 10), RESEND_LONGEST_S)

@@ -72,8 +72,9 @@ class Road:
         latitude = np.arctan2(here[2], np.hypot(here[0], here[1]))
         east = np.array((-np.sin(longitude), np.cos(longitude), 0.0))
         north = np.cross(here, east)
-        heading = np.degrees(np.arctan2(ahead @ east, ahead @ north)) % 360.0
-        return float(np.degrees(latitude)), float(np.degrees(longitude)), float(heading)
+        # The outer modulo: a hair west of north is rounded up to 360 by the inner one.
+        heading = float(np.degrees(np.arctan2(ahead @ east, ahead @ north))) % 360.0 % 360.0
+        return float(np.degrees(latitude)), float(np.degrees(longitude)), heading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ class Firmware:
         self.unit_id = unit_id
         self.boot_id = boot_id
         self.provenance = provenance
-        self.ring = ring or FrameRing()
+        self.ring = FrameRing() if ring is None else ring
         self._clock = clock
         self._utc_at_tick_zero_ms = utc_at_tick_zero_ms
         self._own_interval_s = report_interval_s
