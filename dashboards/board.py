@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dashboards.change_log import ChangeLog
 from dashboards.pack_state import UnitState, pack_row, spokesman
 from dashboards.rows import AlertRow, Board, Intake, PackRow, VehicleRow, alert_row
+from dashboards.vehicles import Vehicles
 from registry.kinds import AlertState
 from telemetry.samples import Provenance
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 COALESCE_MS = 200
 """Rows are remade at most five times a second: a little faster than the stream sends, so that none waits twice."""
-ONLINE_WITHIN_MS = 60_000
-"""A vehicle that was heard of within a minute is online; as long as a pack may go unheard. **assumed**"""
 UNBOUND_MAX = 500
 """Units without a pack shown at most; the one met first goes. A broken gateway may invent ids. **assumed**"""
 UNBOUND_SHOWN_MS = 600_000
@@ -68,15 +67,7 @@ class LiveBoard:
         self._rows: dict[str, PackRow] = {}
         self._due_ms: dict[str, float] = {}
         """When each row changes by the passing of time alone; -inf = remake it."""
-        self._vehicles: dict[str, VehicleRow] = {}
-        """By gateway."""
-        self._fixes: dict[str, PositionFix] = {}
-        self._moved: set[str] = set()
-        """Gateways whose vehicle's row is out of date."""
-        self._heard_ms: dict[str, int] = {}
-        """By gateway: when the cloud last heard anything of it."""
-        self._names: dict[str, tuple[str, str]] = {}
-        """By gateway: id and name of the vehicle that carries it."""
+        self._vehicles = Vehicles()
         self._alerts: dict[str, Alert] = {}
         self._closed: dict[str, Alert] = {}
         self._alerts_of: dict[str, dict[str, Alert]] = {}
@@ -94,16 +85,14 @@ class LiveBoard:
             unit = self._units.get(received.batch.unit_id) or self._meet_unbound(received.batch.unit_id)
             unit.observe(received)
             self._due_ms[unit.pack_key] = -math.inf
-            self._hear(received.gateway_id, received.received_at_ms)
+            self._now_ms = max(self._now_ms, received.received_at_ms)
+            self._vehicles.hear(received.gateway_id, received.received_at_ms)
 
     def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
         """Keep the newest fix of each vehicle."""
         for fix in fixes:
-            known = self._fixes.get(fix.gateway_id)
-            if known is None or fix.fixed_at_ms >= known.fixed_at_ms:
-                self._fixes[fix.gateway_id] = fix
-                self._moved.add(fix.gateway_id)
-                self._hear(fix.gateway_id, min(fix.fixed_at_ms, self._now_ms))
+            if self._vehicles.move(fix):
+                self._vehicles.hear(fix.gateway_id, min(fix.fixed_at_ms, self._now_ms))
 
     def observe_alert(self, alert: Alert) -> None:
         """Take an alert's new state; an older version than the one known is ignored."""
@@ -140,11 +129,11 @@ class LiveBoard:
     ) -> None:
         """Take over who watches what. vehicles: (vehicle id, name) by gateway, also of gateways without a unit yet."""
         self._now_ms = max(self._now_ms, now_ms)
-        self._names = dict(vehicles)
+        names = dict(vehicles)
         of_unit = {assignment.unit_id: assignment for assignment in assignments}
         for assignment in of_unit.values():
-            if assignment.gateway_id and assignment.vehicle_id and assignment.gateway_id not in self._names:
-                self._names[assignment.gateway_id] = (assignment.vehicle_id, assignment.vehicle_name or "")
+            if assignment.gateway_id and assignment.vehicle_id:
+                names.setdefault(assignment.gateway_id, (assignment.vehicle_id, assignment.vehicle_name or ""))
             if assignment.pack_id is not None and assignment.unit_id not in self._units:
                 self._units[assignment.unit_id] = UnitState(assignment.unit_id, first_known_ms=self._now_ms)
         crew: dict[str, list[UnitState]] = {}
@@ -156,15 +145,13 @@ class LiveBoard:
         for gone in [key for key in self._rows if key not in crew]:
             self._remove_row(gone)
         self._due_ms = dict.fromkeys(crew, -math.inf)
-        self._moved.update(self._names)
-        for gateway_id in [gateway_id for gateway_id in self._vehicles if gateway_id not in self._names]:
-            del self._vehicles[gateway_id]
+        for gateway_id in self._vehicles.rename(names):
             self._log.forget(("vehicle", gateway_id))
         self._made_ms = -math.inf
 
     def gateways_without_vehicle(self) -> set[str]:
         """Gateways that were heard but that no assignment names: the registry may know their vehicle."""
-        return self._heard_ms.keys() - self._names.keys()
+        return self._vehicles.nameless()
 
     def snapshot(self, now_ms: int) -> Board:
         """Everything, as it is at now_ms."""
@@ -174,7 +161,7 @@ class LiveBoard:
             now_ms=now_ms,
             simulation=any(row.provenance not in (None, Provenance.MEASURED) for row in packs),
             packs=packs,
-            vehicles=tuple(self._vehicles.values()),
+            vehicles=tuple(self._vehicles.rows.values()),
             alerts=tuple(self._alert_row(alert) for alert in self._alerts.values()),
             intake=self._intake,
         )
@@ -207,7 +194,8 @@ class LiveBoard:
 
     def vehicle_name(self, gateway_id: str | None) -> str | None:
         """The vehicle that carries the gateway now. May be asked from any thread."""
-        return None if gateway_id is None else self._names.get(gateway_id, (None, None))[1]
+        vehicle = self._vehicles.of(gateway_id)
+        return None if vehicle is None else vehicle[1]
 
     def _meet_unbound(self, unit_id: str) -> UnitState:
         unit = UnitState(unit_id, first_known_ms=self._now_ms)
@@ -229,10 +217,6 @@ class LiveBoard:
         if self._rows.pop(pack_key, None) is not None:
             self._log.forget(("pack", pack_key))
 
-    def _hear(self, gateway_id: str, at_ms: int) -> None:
-        self._now_ms = max(self._now_ms, at_ms)
-        self._heard_ms[gateway_id] = max(at_ms, self._heard_ms.get(gateway_id, 0))
-
     def _make_rows(self, now_ms: int) -> None:
         self._now_ms = self._made_ms = now_ms
         stale = [key for key, due_ms in self._due_ms.items() if due_ms < now_ms]
@@ -250,7 +234,8 @@ class LiveBoard:
             if row != self._rows.get(key):
                 self._rows[key] = row
                 self._log.touch(("pack", key))
-        self._make_vehicles(now_ms)
+        for gateway_id in self._vehicles.make_rows(now_ms):
+            self._log.touch(("vehicle", gateway_id))
 
     def _leaves_ms(self, unit: UnitState) -> float:
         """When a unit without a pack leaves the board; never while an alert stands."""
@@ -258,43 +243,19 @@ class LiveBoard:
             return math.inf
         return -math.inf if unit.newest is None else unit.newest.received_at_ms + UNBOUND_SHOWN_MS
 
-    def _make_vehicles(self, now_ms: int) -> None:
-        for gateway_id, (vehicle_id, name) in self._names.items():
-            online = now_ms - self._heard_ms.get(gateway_id, -ONLINE_WITHIN_MS - 1) <= ONLINE_WITHIN_MS
-            known = self._vehicles.get(gateway_id)
-            if known is not None and known.online == online and gateway_id not in self._moved:
-                continue
-            fix = self._fixes.get(gateway_id)
-            row = VehicleRow(
-                vehicle_id=vehicle_id,
-                name=name,
-                gateway_id=gateway_id,
-                latitude_deg=None if fix is None else fix.latitude_deg,
-                longitude_deg=None if fix is None else fix.longitude_deg,
-                speed_m_s=None if fix is None else fix.speed_m_s,
-                heading_deg=None if fix is None else fix.heading_deg,
-                fixed_at_ms=None if fix is None else fix.fixed_at_ms,
-                online=online,
-            )
-            if row != known:
-                self._vehicles[gateway_id] = row
-                self._log.touch(("vehicle", gateway_id))
-        self._moved.clear()
-
     def _vehicle_of(self, unit: UnitState) -> tuple[str | None, str | None]:
-        gateway_id = unit.gateway_id or (None if unit.assignment is None else unit.assignment.gateway_id)
-        if gateway_id is not None and gateway_id in self._names:
-            return self._names[gateway_id]
-        if unit.assignment is not None:
-            return (unit.assignment.vehicle_id, unit.assignment.vehicle_name)
-        return (None, None)
+        assignment = unit.assignment
+        vehicle = self._vehicles.of(unit.gateway_id or (assignment.gateway_id if assignment else None))
+        if vehicle is None and assignment is not None:
+            return (assignment.vehicle_id, assignment.vehicle_name)
+        return vehicle or (None, None)
 
     def _row(self, key: Key) -> PackRow | VehicleRow | AlertRow | Intake:
         match key:
             case ("pack", pack_key):
                 return self._rows[pack_key]
             case ("vehicle", gateway_id):
-                return self._vehicles[gateway_id]
+                return self._vehicles.rows[gateway_id]
             case ("alert", alert_id):
                 return self._alert_row(self._alerts.get(alert_id) or self._closed[alert_id])
             case _:
