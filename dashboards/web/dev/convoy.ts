@@ -214,6 +214,8 @@ export function seriesOf(
     hydrogen: single((t) => 2 + heat(t) * 3),
     carbon_monoxide: single((t) => 1 + heat(t)),
     voc: single((t) => 0.4 + heat(t) * 2),
+    humidity: single((t) => 48 + Math.sin(t / 2_000_000) * 6),
+    shock: null,
     provenance: ["simulated"],
   };
 }

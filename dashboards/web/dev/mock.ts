@@ -120,6 +120,7 @@ function change(alert: Alert, to: Partial<Alert>, action: string, comment: strin
   const step: AlertEvent = {
     alert_id: after.alert_id,
     at_ms: Date.now(),
+    sampled_at_ms: after.sampled_at_ms,
     action,
     from_state: alert.version === 0 ? null : alert.state,
     to_state: after.state,

@@ -13,6 +13,7 @@ export type AlertState = "raised" | "acknowledged" | "cleared" | "closed";
 
 /** One pack as its newest sample and its open alerts show it. */
 export interface PackRow {
+  /** `unit:ID` where a unit reports that watches no registered pack. */
   readonly pack_id: string;
   readonly chemistry: string | null;
   readonly pack_class: string | null;
@@ -131,19 +132,21 @@ export interface PackRecord {
   readonly pack_id: string;
   readonly chemistry: string;
   readonly pack_class: string;
-  readonly class_assessed_by?: string | null;
-  readonly class_criteria?: string | null;
-  readonly class_outcome?: string | null;
-  readonly capacity_ah?: number | null;
-  readonly series_count?: number | null;
-  readonly max_operating_temperature_c?: number | null;
-  readonly passport_id?: string | null;
-  readonly passport_status?: string | null;
-  readonly description?: string | null;
+  readonly class_assessed_by: string | null;
+  readonly class_criteria: string | null;
+  readonly class_outcome: string | null;
+  readonly capacity_ah: number | null;
+  readonly series_count: number | null;
+  readonly max_operating_temperature_c: number | null;
+  readonly passport_id: string | null;
+  readonly passport_status: string | null;
+  readonly description: string;
 }
 
 export interface PackDetail {
+  /** null for a unit that watches no registered pack. */
   readonly pack: PackRecord | null;
+  /** null when no unit watches it now. */
   readonly row: PackRow | null;
   readonly alerts: readonly Alert[];
 }
@@ -173,11 +176,11 @@ export interface PackSeries {
   readonly temperature: ChannelSeries;
   readonly voltage: ChannelSeries;
   readonly ambient: SingleSeries | null;
-  readonly humidity?: SingleSeries | null;
-  readonly hydrogen?: SingleSeries | null;
-  readonly carbon_monoxide?: SingleSeries | null;
-  readonly voc?: SingleSeries | null;
-  readonly shock?: SingleSeries | null;
+  readonly humidity: SingleSeries | null;
+  readonly hydrogen: SingleSeries | null;
+  readonly carbon_monoxide: SingleSeries | null;
+  readonly voc: SingleSeries | null;
+  readonly shock: SingleSeries | null;
   readonly provenance: readonly string[];
 }
 
@@ -185,6 +188,7 @@ export interface PackSeries {
 export interface AlertEvent {
   readonly alert_id: string;
   readonly at_ms: number;
+  readonly sampled_at_ms: number | null;
   readonly action: string;
   readonly from_state: string | null;
   readonly to_state: string;
@@ -210,5 +214,6 @@ export interface QuarantineEntry {
 export interface QuarantinePage {
   readonly entries: readonly QuarantineEntry[];
   readonly counts: Readonly<Record<string, number>>;
+  /** All that there ever were; the service keeps the newest. */
   readonly total: number;
 }

@@ -8,9 +8,10 @@ export const FRESH_MS = 60_000;
 
 /**
  * The time that a row's data speaks of: the older of the unit's time and the time of receipt, so that neither late
- * data nor a unit's clock that runs ahead can look fresh.
+ * data nor a unit's clock that runs ahead can look fresh. A replay's own times are not now by design: its receipt counts.
  */
 export function spokenAtMs(row: PackRow): number | null {
+  if (row.provenance === "replayed") return row.received_at_ms;
   if (row.sampled_at_ms === null || row.received_at_ms === null)
     return row.sampled_at_ms ?? row.received_at_ms;
   return Math.min(row.sampled_at_ms, row.received_at_ms);

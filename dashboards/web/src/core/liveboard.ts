@@ -90,9 +90,10 @@ export function simulationWords(board: LiveBoard): { mark: string; sentence: str
   const invented = rows.filter((row) => isUnreal(row.provenance)).length - replayed;
   const mark = invented === 0 && replayed > 0 ? "REPLAYED" : "SIMULATION";
   const parts = [
-    ...(invented > 0 ? [`${invented} of ${rows.length} packs shown are simulated`] : []),
-    ...(replayed > 0 ? [`${replayed} of ${rows.length} packs shown are replayed recordings`] : []),
+    ...(invented > 0 ? [`${invented} simulated`] : []),
+    ...(replayed > 0 ? [`${replayed} replayed from recordings`] : []),
   ];
-  const told = parts.length > 0 ? parts.join(", ") : "packs shown here are not measured";
-  return { mark, sentence: `${told}. Alarms of these packs are not real.` };
+  const told =
+    parts.length > 0 ? `${parts.join(", ")} of ${rows.length} packs` : "packs that are not measured";
+  return { mark, sentence: `${told}. Their alarms are not real.` };
 }

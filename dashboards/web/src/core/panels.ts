@@ -69,7 +69,7 @@ function sourcesOf(series: PackSeries): Source[] {
   const single = (
     panel: Panel["name"],
     label: string,
-    one: SingleSeries | null | undefined,
+    one: SingleSeries | null,
     temperature = false,
   ): void => {
     if (one) sources.push({ panel, label, series: one, temperature });

@@ -25,7 +25,7 @@ export function longestStepMs(
 ): number {
   const steps = series.t_ms.slice(1).map((t, i) => t - (series.t_ms[i] ?? t));
   steps.sort((a, b) => a - b);
-  const median = steps[Math.floor(steps.length / 2)] ?? reportIntervalMs;
+  const median = steps[Math.floor((steps.length - 1) / 2)] ?? reportIntervalMs;
   return GAP_STEPS * Math.max(median, reportIntervalMs);
 }
 

@@ -1,6 +1,7 @@
 /** Ages, classes, provenance and places in words. */
 
-import type { PackRow, Vehicle } from "./contract";
+import type { Vehicle } from "./contract";
+import { type Units, speedWords } from "./units";
 
 /** "12 s", "2 min 3 s", "3 h 12 min", "2 d 4 h". A negative age is a clock's error of a moment: "0 s". */
 export function ageWords(ageMs: number): string {
@@ -33,19 +34,6 @@ export function chemistryWords(chemistry: string | null): string {
   return chemistry === null || chemistry === "unknown" ? "chemistry not known" : chemistry.toUpperCase();
 }
 
-/** Reasons come from the service in ASCII; on the page a degree has its sign. */
-export function typeset(reason: string): string {
-  return reason.replace(/\bdeg([CF])\b/g, "°$1");
-}
-
-/** Why the row has the level it shows. Never a claim that nothing is wrong. */
-export function reasonWords(row: PackRow, fresh: boolean): string {
-  if (row.reasons.length > 0) return row.reasons.map(typeset).join("; ");
-  if (row.sampled_at_ms === null && row.received_at_ms === null) return "nothing heard from this pack yet";
-  if (!fresh) return "no fresh data: what this pack does now is not known";
-  return "no alert rule met";
-}
-
 const POINTS = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"] as const;
 
 /** The eighth of the compass nearest to a heading. */
@@ -71,4 +59,10 @@ export function countWords(count: number): string {
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${countWords(count)} ${count === 1 ? one : many}`;
+}
+
+/** "58 mph E", or whatever of it is known. */
+export function motionWords(vehicle: Vehicle, units: Units): string {
+  const speed = speedWords(units, vehicle.speed_m_s);
+  return vehicle.heading_deg === null ? speed : `${speed} ${compassPoint(vehicle.heading_deg)}`;
 }

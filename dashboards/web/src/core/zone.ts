@@ -19,10 +19,18 @@ export function momentWords(ms: number, nowMs?: number): string {
   return nowMs !== undefined && day.format(nowMs) === date ? clock.format(ms) : `${date} ${clock.format(ms)}`;
 }
 
+/** Each of these knows the short names of its own part of the world only: CST, CET, AEST, IST. */
+const NAMING_LOCALES = ["en-US", "en-GB", "en-AU", "en-IN"] as const;
+
 /** "CDT, America/Chicago" at the given time; the offset stands in where the zone has no name of its own. */
-export function zoneWords(ms: number): string {
-  const format = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
-  const name = format.formatToParts(ms).find((part) => part.type === "timeZoneName")?.value ?? "local time";
-  const place = format.resolvedOptions().timeZone;
+export function zoneWords(ms: number, place = new Intl.DateTimeFormat().resolvedOptions().timeZone): string {
+  const names = NAMING_LOCALES.map(
+    (locale) =>
+      new Intl.DateTimeFormat(locale, { timeZoneName: "short", timeZone: place })
+        .formatToParts(ms)
+        .find((part) => part.type === "timeZoneName")?.value ?? "local time",
+  );
+  const name =
+    names.find((candidate) => !/^(GMT|UTC)[+\-\u2212]/.test(candidate)) ?? names[0] ?? "local time";
   return place && place !== name ? `${name}, ${place}` : name;
 }

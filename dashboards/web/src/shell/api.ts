@@ -39,9 +39,9 @@ export function listenForSignedOut(listener: SignedOutListener): void {
 
 export const api = {
   me: (): Promise<Person> => get("/api/me"),
-  signIn: (name: string, password: string): Promise<unknown> => post("/api/session", { name, password }),
+  signIn: (name: string, password: string): Promise<Person> => post("/api/session", { name, password }),
   signOut: (): Promise<unknown> => call("DELETE", "/api/session"),
-  claim: (token: string, name: string, password: string): Promise<unknown> =>
+  claim: (token: string, name: string, password: string): Promise<Person> =>
     post("/api/claim", { token, name, password }),
   board: (): Promise<Board> => get("/api/board"),
   pack: (packId: string, signal?: AbortSignal): Promise<PackDetail> =>

@@ -31,7 +31,11 @@ export class Hold {
         touch();
         this.#focusInside = true;
       },
-      focusout: (event) => (this.#focusInside = element.contains(event.relatedTarget as Node | null)),
+      focusout: (event) => {
+        const inside = element.contains(event.relatedTarget as Node | null);
+        // A focused row that is being removed says so in the middle of drawing, when no state may change.
+        queueMicrotask(() => (this.#focusInside = inside));
+      },
       keydown: touch,
       wheel: touch,
     };

@@ -39,17 +39,13 @@ class Session {
   }
 
   async signIn(name: string, password: string): Promise<void> {
-    await api.signIn(name, password);
-    this.person = await api.me();
+    this.person = await api.signIn(name, password);
     this.ended = false;
     navigation.go(pathAfterSignIn(navigation.search), { replace: true });
   }
 
-  /** A claim sets the password; where the service does not also sign in, the fresh password does. */
   async claim(token: string, name: string, password: string): Promise<void> {
-    await api.claim(token, name, password);
-    await api.signIn(name, password);
-    this.person = await api.me();
+    this.person = await api.claim(token, name, password);
     navigation.go("/", { replace: true });
   }
 

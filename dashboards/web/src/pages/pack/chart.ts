@@ -175,22 +175,26 @@ export class Chart {
     ctx.clip();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     for (const ceiling of content.ceilings) {
       const y = plot.valToPos(ceiling.value, "y", true);
       stroke(ctx, ceiling.colour, ratio, [6, 5], [bbox.left, y, bbox.left + bbox.width, y]);
       ctx.fillStyle = ceiling.colour;
       ctx.fillText(ceiling.text, bbox.left + 5 * ratio, y + 3 * ratio);
     }
-    for (const mark of content.marks) {
+    const rowEnds: number[] = [];
+    for (const mark of content.marks.toSorted((a, b) => a.at_ms - b.at_ms)) {
       const x = plot.valToPos(mark.at_ms / 1000, "x", true);
       stroke(ctx, mark.colour, ratio, [], [x, bbox.top, x, bbox.top + bbox.height]);
       const width = ctx.measureText(mark.text).width + 8 * ratio;
       // A flag near the right edge hangs to the left, or it could not be read.
       const left = x + width > bbox.left + bbox.width ? x - width : x;
+      const row = freeRow(rowEnds, left, left + width);
+      const top = bbox.top + row * 17 * ratio;
       ctx.fillStyle = mark.colour;
-      ctx.fillRect(left, bbox.top, width, 16 * ratio);
+      ctx.fillRect(left, top, width, 16 * ratio);
       ctx.fillStyle = "#fff";
-      ctx.fillText(mark.text, left + 4 * ratio, bbox.top + 3 * ratio);
+      ctx.fillText(mark.text, left + 4 * ratio, top + 3 * ratio);
     }
     ctx.restore();
   }
@@ -212,6 +216,16 @@ function stroke(
   ctx.stroke();
 }
 
+/** The first row of flags with room from `left` on; `rowEnds` remembers where each row's last flag ends. */
+function freeRow(rowEnds: number[], left: number, right: number): number {
+  const row = rowEnds.findIndex((end) => end < left);
+  if (row >= 0) {
+    rowEnds[row] = right;
+    return row;
+  }
+  return rowEnds.push(right) - 1;
+}
+
 function aligned(content: ChartContent): uPlot.AlignedData {
   const columns = content.lines.flatMap((line) =>
     line.band ? [line.mean, line.band.max, line.band.min] : [line.mean],
@@ -225,6 +239,7 @@ function seriesOf(line: ChartLine): uPlot.Series[] {
     stroke: line.colour,
     width: 1.6,
     spanGaps: false,
+    points: { size: 4 },
     ...(line.dashed ? { dash: [6, 4] } : {}),
   };
   if (line.band === null) return [mean];

@@ -1,0 +1,52 @@
+/** The alert engine's sentences, for reading. They come in ASCII and degC. */
+
+import type { PackRow } from "./contract";
+import { type Units, temperatureIn } from "./units";
+
+const NUMBER = String.raw`(-?\d+(?:\.\d+)?)`;
+
+/** Phrases whose number is surely a temperature, not a difference of two: those alone may be shifted to degF. */
+const ABSOLUTE = [
+  new RegExp(`(?<= is )${NUMBER} degC(?=, (?:above|at) | and rises )`, "g"),
+  new RegExp(`(?<= degC, (?:above|at) )${NUMBER} degC`, "g"),
+  new RegExp(`(?<= stayed below )${NUMBER} degC`, "g"),
+  new RegExp(`(?<= in use, )${NUMBER} degC`, "g"),
+];
+const RATE = new RegExp(`${NUMBER} degC(?=/(?:s|min|h)\\b)`, "g");
+
+/**
+ * A sentence with the sign for degrees, and in the viewer's unit where its phrase is known. What is not known stays in
+ * degC with its unit beside it: true for every reader, if not at home with each.
+ */
+export function reasonText(reason: string, units: Units): string {
+  let text = reason;
+  if (units.temperature === "f") {
+    text = text.replace(RATE, (_, n: string) => `${inStep(Number(n) * 1.8, n)} degF`);
+    // All phrases are found in the sentence as it came: one that was converted is not context for the next.
+    const found = ABSOLUTE.flatMap((phrase) => [...text.matchAll(phrase)]).toSorted(
+      (a, b) => b.index - a.index,
+    );
+    for (const { index, 0: whole, 1: n } of found) {
+      const there = `${inStep(temperatureIn(units, Number(n)), n ?? "")} degF`;
+      text = text.slice(0, index) + there + text.slice(index + whole.length);
+    }
+  }
+  return text.replace(/\bdeg([CF])\b/g, "°$1");
+}
+
+export function reasonsText(reasons: readonly string[], units: Units): string {
+  return reasons.map((reason) => reasonText(reason, units)).join("; ");
+}
+
+/** As many digits as the sentence had. */
+function inStep(value: number, original: string): string {
+  return value.toFixed(original.split(".")[1]?.length ?? 0);
+}
+
+/** Why the row has the level it shows. Never a claim that nothing is wrong. */
+export function rowReason(row: PackRow, fresh: boolean, units: Units): string {
+  if (row.reasons.length > 0) return reasonsText(row.reasons, units);
+  if (row.sampled_at_ms === null && row.received_at_ms === null) return "nothing heard from this pack yet";
+  if (!fresh) return "no fresh data: what this pack does now is not known";
+  return "no alert rule met";
+}

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+
+import { reasonText } from "../src/core/reasons";
+import {
+  type Units,
+  differenceWords,
+  rateWords,
+  speedWords,
+  temperatureWords,
+  unitsOfLanguage,
+  voltageWords,
+} from "../src/core/units";
+
+const C: Units = { temperature: "c", speed: "kmh" };
+const F: Units = { temperature: "f", speed: "mph" };
+
+test.each([
+  ["en-US", "f", "mph"],
+  ["es-US", "f", "mph"],
+  ["en", "f", "mph"],
+  ["en-GB", "c", "mph"],
+  ["de-DE", "c", "kmh"],
+  ["fr-CA", "c", "kmh"],
+  ["not a language", "c", "kmh"],
+])("the units of %s are %s and %s", (language, temperature, speed) => {
+  expect(unitsOfLanguage(language)).toEqual({ temperature, speed });
+});
+
+test("temperatures are shifted, differences and rates only scaled", () => {
+  expect(temperatureWords(C, 83.44)).toBe("83.4 °C");
+  expect(temperatureWords(F, 80)).toBe("176.0 °F");
+  expect(differenceWords(F, 10)).toBe("18.0 °F");
+  expect(rateWords(F, 1)).toBe("+1.80 °F/min");
+  expect(rateWords(C, -0.314)).toBe("−0.31 °C/min");
+  expect(rateWords(C, 58.46)).toBe("+58.5 °C/min");
+});
+
+test("no negative zero, and no sign before it", () => {
+  expect(temperatureWords(C, -0.01)).toBe("0.0 °C");
+  expect(rateWords(C, -0.001)).toBe("0.00 °C/min");
+  expect(rateWords(C, 0.004)).toBe("0.00 °C/min");
+});
+
+test("what was not measured is a dash, never a zero", () => {
+  expect([
+    temperatureWords(F, null),
+    differenceWords(C, null),
+    rateWords(C, null),
+    voltageWords(null),
+  ]).toEqual(["–", "–", "–", "–"]);
+  expect(speedWords(F, null)).toBe("speed not known");
+});
+
+test("speeds and voltages", () => {
+  expect(speedWords(C, 25)).toBe("90 km/h");
+  expect(speedWords(F, 26.8224)).toBe("60 mph");
+  expect(voltageWords(3.7012)).toBe("3.701 V");
+  expect(voltageWords(355.23)).toBe("355.2 V");
+});
+
+describe("reasons in degF", () => {
+  test.each([
+    ["ceilings are temperatures", "probe 7 is 83.4 degC, above 80 degC", "probe 7 is 182.1 °F, above 176 °F"],
+    ["at a ceiling", "probe 7 is 60.0 degC, at 60 degC", "probe 7 is 140.0 °F, at 140 °F"],
+    [
+      "rates are scaled only",
+      "probe 2 is 160.0 degC and rises 1.5 degC/s, 1 degC/s or more for 4.0 s",
+      "probe 2 is 320.0 °F and rises 2.7 °F/s, 2 °F/s or more for 4.0 s",
+    ],
+    [
+      "the highest operating temperature",
+      "that is hotter than the pack may get in use, 60 degC",
+      "that is hotter than the pack may get in use, 140 °F",
+    ],
+    [
+      "a phrase that is not known stays in degC, with its unit",
+      "probe 7 is 6.2 degC above its neighbours and rising 0.31 degC/min for 14 min",
+      "probe 7 is 6.2 °C above its neighbours and rising 0.56 °F/min for 14 min",
+    ],
+    ["no number is touched without a unit", "probe 7 is broken for 14 min", "probe 7 is broken for 14 min"],
+  ])("%s", (_, reason, shown) => {
+    expect(reasonText(reason, F)).toBe(shown);
+  });
+
+  test("in degC only the sign changes", () => {
+    expect(reasonText("probe 7 is 83.4 degC, above 80 degC", C)).toBe("probe 7 is 83.4 °C, above 80 °C");
+  });
+});
