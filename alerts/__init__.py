@@ -1,1 +1,1 @@
-"""Thermal risk, told early: a pure detector over all packs at once, the life of an alert, and the service around them."""
+"""Thermal risk, told early: a pure detector over all packs at once, the life of an alert, and the service."""

@@ -255,24 +255,33 @@ def _above(
 ) -> NDArray[np.bool_]:
     """(N, T) whether each probe passed the `clearing`-th ceiling that clears, and has not stayed below it since.
 
-    A stay below begins with the first low reading after a higher one or after a gap that is too long. A late row
-    above the ceiling makes it begin anew, at the newest time that was known. A probe that is not measured stays as it
-    was, so a hot probe that dies does not clear.
+    A stay below begins with the first low reading after a higher one or after a gap that is too long. A late reading
+    that passes counts only if it is newer than the latest that passed (else it says nothing new, or the same again),
+    and then the stay begins anew, at the newest time that was known. A probe that is not measured stays as it was, so
+    a hot probe that dies does not clear.
     """
-    late = rows.sampled_at_ms < newest_before_ms
+    slot, t_ms = rows.slot, rows.sampled_at_ms
+    passed_ms = np.where(exceeds, t_ms[:, None], NEVER_MS)
+    exceeded_ms = running_max(passed_ms, starts, states.exceeded_ms[slot, clearing])
+    before_ms = np.where(
+        (np.arange(len(slot)) == starts)[:, None], states.exceeded_ms[slot, clearing], np.roll(exceeded_ms, 1, axis=0)
+    )
+    exceeds = exceeds & (steps.measured | (passed_ms > before_ms))
+
     low = steps.measured & (rows.temperatures_c < hysteresis.below_c)
     stays = steps.trusted & (steps.before_c < hysteresis.below_c)
-    since_row = last_true((low & ~stays) | (exceeds & late[:, None]))
-    since_ms = np.where(late, newest_before_ms, rows.sampled_at_ms)[np.maximum(since_row, 0)]
-    since_ms = np.where(since_row >= starts[:, None], since_ms, states.low_since_ms[rows.slot, clearing])
-    clears = low & (rows.sampled_at_ms[:, None] - since_ms >= hysteresis.after_s * 1000)
+    since_row = last_true((low & ~stays) | (exceeds & ~steps.measured))
+    since_ms = np.maximum(t_ms, newest_before_ms)[np.maximum(since_row, 0)]
+    since_ms = np.where(since_row >= starts[:, None], since_ms, states.low_since_ms[slot, clearing])
+    clears = low & (t_ms[:, None] - since_ms >= hysteresis.after_s * 1000)
 
     exceeded_row, cleared_row = last_true(exceeds), last_true(clears)
     inside = np.maximum(exceeded_row, cleared_row) >= starts[:, None]
-    above = np.where(inside, exceeded_row > cleared_row, states.above[rows.slot, clearing])
+    above = np.where(inside, exceeded_row > cleared_row, states.above[slot, clearing])
     ends = group_ends(starts)
-    states.above[rows.slot[ends], clearing] = above[ends]
-    states.low_since_ms[rows.slot[ends], clearing] = since_ms[ends]
+    states.above[slot[ends], clearing] = above[ends]
+    states.low_since_ms[slot[ends], clearing] = since_ms[ends]
+    states.exceeded_ms[slot[ends], clearing] = exceeded_ms[ends]
     return above
 
 

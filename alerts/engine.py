@@ -285,7 +285,6 @@ class Engine:
         peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
         if level is Level.NORMAL:
             self._standing.pop(subject, None)
-            self._settle(subject, Settled(from_ms=since_ms, until_ms=crossing.sampled_at_ms, peak=peak))
         else:
             self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
         received = crossing.received

@@ -19,7 +19,7 @@ class PackStates:
     """State by slot: a slot is one unit's series about one pack. Grows by doubling; freed slots are used again.
 
     Attributes are arrays whose first axis is the slot; T temperature and V voltage channels; C ceilings that clear.
-    About 25 bytes a temperature channel and 9 a voltage channel.
+    About 33 bytes a temperature channel and 9 a voltage channel.
     """
 
     def __init__(self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int) -> None:
@@ -44,6 +44,8 @@ class PackStates:
         """How long the probe has been rising at the runaway rule's rate, up to its latest reading; 0 = it is not."""
         self.above = np.zeros((n, c, t), bool)
         """Whether the probe passed the ceiling and has not stayed below it since."""
+        self.exceeded_ms = np.full((n, c, t), NEVER_MS, np.int64)
+        """The latest row in which the probe passed the ceiling."""
         self.low_since_ms = np.full((n, c, t), NEVER_MS, np.int64)
         """Since when the probe has stayed below; kept only while `above`."""
         self.slice_number = np.full(n, NEVER_MS, np.int64)

@@ -44,18 +44,18 @@ def row_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def running_max(values: NDArray[np.int64], starts: NDArray[np.int64], carried: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) the highest value of each row's group so far, itself and `carried` (N,) included.
+    """(N, ...) the highest value of each row's group so far, itself and `carried` (N, ...) included.
 
     Groups are put apart by a power of two, so that one plain running maximum serves all. Raises OverflowError when
-    the range of values times the number of rows passes 63 bits.
+    the range of values times the number of rows passes 62 bits.
     """
-    if not len(values):
+    if not values.size:
         return values
     lowest = int(values.min())
     above = np.maximum(values, carried) - lowest  # >= 0; a `carried` below its row's value drops out here
     bits = int(above.max()).bit_length()
     if bits + len(values).bit_length() > 62:
         raise OverflowError(f"{len(values)} rows whose values span {bits} bits are too many for one call")
-    apart = starts << bits
-    highest: NDArray[np.int64] = np.maximum.accumulate(above + apart) - apart + lowest
+    apart = (starts << bits).reshape((-1,) + (1,) * (values.ndim - 1))
+    highest: NDArray[np.int64] = np.maximum.accumulate(above + apart, axis=0) - apart + lowest
     return highest

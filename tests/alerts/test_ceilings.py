@@ -1,0 +1,319 @@
+"""The vectorised detector against a plain one that looks at one reading after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isnan, nan
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.ceilings import Rows, evaluate
+from alerts.pack_states import PackStates
+from alerts.rules import RULES, Ceiling, Hysteresis, Rules
+from registry.kinds import Level
+
+GAP_MS = 30_000
+MAX_OPERATING_C = 60.0
+TWO_CLEARING = Rules(
+    ceilings=(
+        Ceiling(level=Level.WATCH, at_c=50.0, clears=Hysteresis(below_c=48.0, after_s=20.0)),
+        *RULES.ceilings,
+    ),
+)
+
+
+@dataclass
+class PlainProbe:
+    reading_c: float = nan
+    reading_ms: int | None = None
+    rising_since_ms: int | None = None
+    above: dict[int, bool] = field(default_factory=dict)
+    passed_ms: dict[int, int] = field(default_factory=dict)
+    low_since_ms: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class PlainVoltage:
+    reading_ms: int | None = None
+    reference_v: float | None = None
+    slice_number: int | None = None
+    slice_highest_v: float | None = None
+    fallen: bool = False
+
+
+class PlainPack:
+    """The rules once more, written row by row as one would explain them."""
+
+    def __init__(self, rules: Rules, probes: int, voltages: int) -> None:
+        self.rules = rules
+        self.newest_ms = -1
+        self.latched = 0
+        self.level = 0
+        self.probes = [PlainProbe() for _ in range(probes)]
+        self.voltages = [PlainVoltage() for _ in range(voltages)]
+
+    def take(self, t_ms: int, temperatures_c: list[float], voltages_v: list[float]) -> tuple[int, int]:
+        """The level's rank before and after the row."""
+        late = t_ms < self.newest_ms
+        if not late:
+            for voltage, volts in zip(self.voltages, voltages_v, strict=True):
+                self.follow(voltage, t_ms, volts)
+        before = self.level
+        for probe, temperature_c in zip(self.probes, temperatures_c, strict=True):
+            if not isnan(temperature_c):
+                self.judge(probe, t_ms, temperature_c, late=late)
+        self.newest_ms = max(self.newest_ms, t_ms)
+        held = [
+            ceiling.level.rank
+            for number, ceiling in enumerate(self.rules.ceilings)
+            if any(probe.above.get(number) for probe in self.probes)
+        ]
+        self.level = max([self.latched, *held])
+        return before, self.level
+
+    def judge(self, probe: PlainProbe, t_ms: int, temperature_c: float, *, late: bool) -> None:
+        new = not late and (probe.reading_ms is None or t_ms > probe.reading_ms)
+        step_ms = None if probe.reading_ms is None else t_ms - probe.reading_ms
+        trusted = new and step_ms is not None and step_ms <= GAP_MS
+        if new:
+            self.judge_rise(probe, t_ms, temperature_c, step_ms if trusted else None)
+        for number, ceiling in enumerate(self.rules.ceilings):
+            if temperature_c >= ceiling.at_c:
+                if ceiling.clears is None:
+                    self.latched = max(self.latched, ceiling.level.rank)
+                else:
+                    self.pass_ceiling(probe, number, t_ms, aside=not new)
+            elif new and ceiling.clears is not None and temperature_c < ceiling.clears.below_c:
+                if not (trusted and probe.reading_c < ceiling.clears.below_c):
+                    probe.low_since_ms[number] = t_ms
+                if t_ms - probe.low_since_ms[number] >= ceiling.clears.after_s * 1000:
+                    probe.above[number] = False
+        if new:
+            probe.reading_c, probe.reading_ms = temperature_c, t_ms
+
+    def judge_rise(self, probe: PlainProbe, t_ms: int, temperature_c: float, step_ms: int | None) -> None:
+        if step_ms is None or temperature_c - probe.reading_c < step_ms / 1000 - 1e-3:
+            probe.rising_since_ms = None
+            return
+        if probe.rising_since_ms is None:
+            probe.rising_since_ms = probe.reading_ms
+        long_ms = t_ms - probe.rising_since_ms
+        collapsed = any(voltage.fallen for voltage in self.voltages)
+        if long_ms > max(3000, step_ms) and (temperature_c >= MAX_OPERATING_C or collapsed):
+            self.latched = 4
+
+    def pass_ceiling(self, probe: PlainProbe, number: int, t_ms: int, *, aside: bool) -> None:
+        passed_ms = probe.passed_ms.get(number, -1)
+        probe.passed_ms[number] = max(passed_ms, t_ms)
+        if aside and t_ms <= passed_ms:
+            return
+        probe.above[number] = True
+        if aside:
+            probe.low_since_ms[number] = self.newest_ms
+
+    def follow(self, voltage: PlainVoltage, t_ms: int, volts: float) -> None:
+        number = t_ms // 600_000
+        if number != voltage.slice_number:
+            if voltage.slice_highest_v is not None:
+                voltage.reference_v = voltage.slice_highest_v
+            voltage.slice_number, voltage.slice_highest_v = number, None
+        if isnan(volts):
+            return
+        if voltage.reference_v is None:
+            voltage.reference_v = volts
+        voltage.fallen = volts < voltage.reference_v * 0.75
+        voltage.slice_highest_v = volts if voltage.slice_highest_v is None else max(voltage.slice_highest_v, volts)
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows of packs in order of arrival, and where they are cut into calls."""
+
+    packs: int
+    pack: np.ndarray
+    t_ms: np.ndarray
+    temperatures_c: np.ndarray
+    voltages_v: np.ndarray
+    cuts: list[int]
+
+
+# Values at and around every threshold; multiples of 1/4, which float32 holds exactly.
+TEMPERATURES_C = st.sampled_from(
+    [20.0, 47.5, 48.0, 50.0, 54.75, 55.0, 59.75, 60.0, 61.5, 65.0, 70.0, 79.75, 80.0, 511.0, nan]
+)
+COOL_C = st.sampled_from([20.0, 21.0, 40.0, 47.0, 54.0, 61.0, nan])
+VOLTAGES_V = st.sampled_from([4.0, 3.5, 3.0, 2.75, 0.0, 66.0, nan])
+STEPS_MS = st.sampled_from([0, 500, 1000, 1000, 1000, 2000, 10_000, 30_000, 31_000, 60_000, 400_000, -1000, -20_000])
+
+
+@st.composite
+def histories(draw, temperatures=TEMPERATURES_C, steps=STEPS_MS, packs=3) -> History:
+    rows = draw(st.integers(1, 40))
+    probes, voltages = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    pack = np.array(draw(st.lists(st.integers(0, packs - 1), min_size=rows, max_size=rows)))
+    clock_ms = dict.fromkeys(range(packs), 1_000_000)
+    t_ms = []
+    for number in pack:
+        clock_ms[number] = max(clock_ms[number] + draw(steps), 0)
+        t_ms.append(clock_ms[number])
+    grid = st.lists(temperatures, min_size=probes, max_size=probes)
+    volts = st.lists(VOLTAGES_V, min_size=voltages, max_size=voltages)
+    return History(
+        packs=packs,
+        pack=pack,
+        t_ms=np.array(t_ms, np.int64),
+        temperatures_c=np.array([draw(grid) for _ in range(rows)], np.float32),
+        voltages_v=np.array([draw(volts) for _ in range(rows)], np.float32).reshape(rows, voltages),
+        cuts=sorted(draw(st.sets(st.integers(1, rows), max_size=4)) | {rows}),
+    )
+
+
+def detected(history: History, rules: Rules, cuts: list[int]) -> list[tuple[int, int, int]]:
+    """(row, rank before, rank) of each change, in order of arrival."""
+    states = PackStates(
+        temperature_channels=history.temperatures_c.shape[1],
+        voltage_channels=history.voltages_v.shape[1],
+        clearing_ceilings=sum(ceiling.clears is not None for ceiling in rules.ceilings),
+    )
+    slots = [
+        states.add(max_operating_temperature_c=MAX_OPERATING_C, longest_gap_s=GAP_MS / 1000)
+        for _ in range(history.packs)
+    ]
+    found = []
+    for first, last in zip([0, *cuts[:-1]], cuts, strict=True):
+        slot = np.array(slots)[history.pack[first:last]]
+        order = np.argsort(slot, kind="stable")
+        crossings = evaluate(
+            states,
+            rules,
+            Rows(
+                slot=slot[order],
+                sampled_at_ms=history.t_ms[first:last][order],
+                temperatures_c=history.temperatures_c[first:last][order],
+                voltages_v=history.voltages_v[first:last][order],
+            ),
+        )
+        found += [
+            (first + int(order[row]), int(before), int(rank))
+            for row, before, rank in zip(crossings.row, crossings.rank_before, crossings.rank, strict=True)
+        ]
+    return sorted(found)
+
+
+def explained(history: History, rules: Rules) -> list[tuple[int, int, int]]:
+    packs = [
+        PlainPack(rules, history.temperatures_c.shape[1], history.voltages_v.shape[1]) for _ in range(history.packs)
+    ]
+    found = []
+    for row, number in enumerate(history.pack):
+        before, after = packs[number].take(
+            int(history.t_ms[row]), history.temperatures_c[row].tolist(), history.voltages_v[row].tolist()
+        )
+        if before != after:
+            found.append((row, before, after))
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(), rules=st.sampled_from([RULES, TWO_CLEARING]))
+def test_it_says_what_the_plain_rules_say(history, rules):
+    assert detected(history, rules, history.cuts) == explained(history, rules)
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(temperatures=COOL_C, steps=st.sampled_from([1000, 2000, 10_000, -3000]), packs=1))
+def test_it_says_what_the_plain_rules_say_of_long_stays(history):
+    assert detected(history, TWO_CLEARING, history.cuts) == explained(history, TWO_CLEARING)
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories())
+def test_how_rows_are_cut_into_calls_changes_nothing(history):
+    at_once = detected(history, RULES, [len(history.pack)])
+    one_by_one = detected(history, RULES, list(range(1, len(history.pack) + 1)))
+    assert at_once == one_by_one == detected(history, RULES, history.cuts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(packs=1), data=st.data())
+def test_rows_that_come_again_change_nothing(history, data):
+    again = data.draw(st.lists(st.integers(0, len(history.pack) - 1), max_size=8))
+    order = list(range(len(history.pack)))
+    for row in again:  # each copy somewhere after its original
+        order.insert(data.draw(st.integers(order.index(row) + 1, len(order))), row)
+    doubled = History(
+        packs=1,
+        pack=history.pack[order],
+        t_ms=history.t_ms[order],
+        temperatures_c=history.temperatures_c[order],
+        voltages_v=history.voltages_v[order],
+        cuts=[],
+    )
+    found = [(order[row], before, rank) for row, before, rank in detected(doubled, RULES, [len(order)])]
+    assert found == detected(history, RULES, [len(history.pack)])
+
+
+LIVE_STEPS_MS = st.sampled_from([500, 1000, 2000, 10_000, 31_000])
+
+
+def ranks(history: History, temperatures_c: np.ndarray) -> np.ndarray:
+    """(N,) the level's rank after each row, if these were the temperatures."""
+    other = History(
+        packs=1,
+        pack=history.pack,
+        t_ms=history.t_ms,
+        temperatures_c=temperatures_c,
+        voltages_v=history.voltages_v,
+        cuts=[],
+    )
+    level = np.zeros(len(history.pack), int)
+    for row, _, rank in detected(other, RULES, [len(history.pack)]):
+        level[row:] = rank
+    return level
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(steps=LIVE_STEPS_MS, packs=1), data=st.data())
+def test_a_broken_probe_beside_the_others_never_lowers_a_level(history, data):
+    rows = len(history.pack)
+    broken = data.draw(
+        st.one_of(
+            st.just(np.full(rows, nan)),
+            st.floats(-60, 200, width=32).map(lambda stuck_c: np.full(rows, stuck_c)),
+            st.lists(st.sampled_from([-1000.0, 0.0, 25.0, 511.0, 1638.0, nan]), min_size=rows, max_size=rows).map(
+                np.array
+            ),
+        )
+    )
+    beside = np.column_stack([history.temperatures_c, broken.astype(np.float32)])
+    assert (ranks(history, beside) >= ranks(history, history.temperatures_c)).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(steps=LIVE_STEPS_MS, packs=1), data=st.data())
+def test_a_level_outlives_the_probes_that_raised_it(history, data):
+    dies_at = data.draw(st.integers(1, len(history.pack)))
+    probe = data.draw(st.integers(0, history.temperatures_c.shape[1] - 1))
+    own = ranks(history, history.temperatures_c[:, [probe]])[dies_at - 1]
+    dying = history.temperatures_c.copy()
+    dying[dies_at:, probe] = nan
+    assert (ranks(history, dying)[dies_at:] >= own).all()
+    dying[dies_at:] = nan
+    level = ranks(history, dying)
+    assert (level[dies_at:] == level[dies_at - 1]).all()
+
+
+def test_slots_grow_by_doubling_keep_their_state_and_are_used_again():
+    states = PackStates(temperature_channels=2, voltage_channels=1, clearing_ceilings=1)
+    for number in range(100):
+        slot = states.add(max_operating_temperature_c=float(number), longest_gap_s=30.0)
+        states.reading_c[slot] = number
+    assert len(states) == 100
+    assert len(states.newest_ms) == 128
+    assert states.reading_c[:100, 0].tolist() == list(range(100))
+    states.free(7)
+    assert len(states) == 99
+    assert states.add(max_operating_temperature_c=60.0, longest_gap_s=30.0) == 7
+    assert np.isnan(states.reading_c[7]).all()

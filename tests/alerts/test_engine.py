@@ -1,0 +1,239 @@
+"""The frame around the detector: subjects, provenance, duplicates, restarts, and units that nobody registered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
+from alerts.levels import Settled, Standing, Subject
+from registry.kinds import AlertKind, Level
+from telemetry.samples import Provenance
+
+PACK = Subject(AlertKind.THERMAL, "pack-1", Provenance.MEASURED)
+
+
+@pytest.fixture
+def engine(assignment):
+    engine = Engine()
+    engine.assign([assignment()])
+    return engine
+
+
+def told(transitions):
+    return [(transition.subject.id, str(transition.level)) for transition in transitions]
+
+
+def test_a_transition_names_pack_unit_gateway_fleet_and_event_time(engine, received, start_ms):
+    (transition,) = engine.observe([received([0, 5], [25, 85])])
+    assert transition.subject == PACK
+    assert (transition.before, transition.level) == (Level.NORMAL, Level.CRITICAL)
+    assert transition.sampled_at_ms == start_ms + 5000
+    assert (transition.unit_id, transition.gateway_id, transition.fleet_id) == ("unit-1", "gateway-1", "fleet-1")
+    assert transition.cause == "ceiling"
+
+
+def test_many_units_with_many_layouts_in_one_call_are_told_in_order_of_arrival(assignment, received):
+    engine = Engine()
+    engine.assign([assignment(f"unit-{number}") for number in range(9)])
+    batches = [
+        received([0, 1], np.full((2, 1 + number % 3), 25.0 if number % 2 else 61.0), unit_id=f"unit-{number}")
+        for number in range(9)
+    ]
+    assert told(engine.observe(batches[::-1])) == [(f"pack-{number}", "warning") for number in (8, 6, 4, 2, 0)]
+
+
+def test_a_pack_has_the_higher_level_of_its_two_units(assignment, received):
+    engine = Engine()
+    engine.assign([assignment("unit-1", pack_id="pack-1"), assignment("unit-2", pack_id="pack-1")])
+    assert told(engine.observe([received([0], [61])])) == [("pack-1", "warning")]
+    assert told(engine.observe([received([1], [62], unit_id="unit-2")])) == []
+    cool = [25.0] * 8
+    times = np.arange(10, 90, 10)
+    assert told(engine.observe([received(times, cool)])) == []
+    assert told(engine.observe([received(times, cool, unit_id="unit-2")])) == [("pack-1", "normal")]
+
+
+def test_a_frame_is_evaluated_once(engine, received):
+    hot = received([0], [61], boot_id="1-a", frame=7)
+    assert told(engine.observe([hot, hot])) == [("pack-1", "warning")]
+    assert told(engine.observe([received(np.arange(10, 90, 10), [25] * 8, boot_id="1-a", frame=8), hot])) == [
+        ("pack-1", "normal")
+    ]
+    assert engine.duplicate_batches == 2
+
+
+def test_the_same_frame_number_of_another_boot_is_another_frame(engine, received):
+    engine.observe([received([0], [25], boot_id="1-a", frame=7)])
+    assert told(engine.observe([received([1], [85], boot_id="2-b", frame=7)])) == [("pack-1", "critical")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_frames_cut_and_doubled_at_will_change_no_transition(assignment, received, data):
+    temperatures = data.draw(
+        st.lists(st.sampled_from([25.0, 54.0, 57.0, 61.0, 70.0, 81.0, np.nan]), min_size=1, max_size=60)
+    )
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(temperatures)), max_size=6)) | {len(temperatures)})
+    frames = [
+        received(10.0 * np.arange(first, last), temperatures[first:last], boot_id="1-a", frame=number)
+        for number, (first, last) in enumerate(zip([0, *cuts[:-1]], cuts, strict=True))
+    ]
+    sent = [
+        again
+        for number in range(len(frames))
+        for again in [frames[number], *data.draw(st.lists(st.sampled_from(frames[: number + 1]), max_size=2))]
+    ]
+    engine, plain = Engine(), Engine()
+    engine.assign([assignment()])
+    plain.assign([assignment()])
+    calls = data.draw(st.booleans())
+    found = engine.observe(sent) if calls else [each for received in sent for each in engine.observe([received])]
+    expected = plain.observe([received(10.0 * np.arange(len(temperatures)), temperatures)])
+    assert [(t.level, t.sampled_at_ms) for t in found] == [(t.level, t.sampled_at_ms) for t in expected]
+
+
+def test_a_replay_never_hides_or_touches_what_is_measured(engine, received):
+    replayed = received([0], [85], provenance=Provenance.REPLAYED)
+    (transition,) = engine.observe([replayed])
+    assert transition.subject == Subject(AlertKind.THERMAL, "pack-1", Provenance.REPLAYED)
+    assert transition.reasons[-1] == "replayed: a recording, not measured now"
+    assert told(engine.observe([received([1], [25])])) == []
+    assert engine.observe([received([2], [86])])[0].subject == PACK
+
+
+@pytest.mark.parametrize(
+    ("provenance", "words"),
+    [
+        (Provenance.MEASURED, []),
+        (Provenance.SIMULATED, ["simulated: no real pack"]),
+        (Provenance.SYNTHETIC, ["synthetic: made up, not measured"]),
+    ],
+)
+def test_reasons_say_what_is_not_measured(engine, received, provenance, words):
+    (transition,) = engine.observe([received([0], [61], provenance=provenance)])
+    assert list(transition.reasons[1:]) == words
+
+
+def test_a_backfill_says_so_and_has_its_own_event_time(engine, received, start_ms):
+    late = received([0], [85], historical=True, received_at_ms=start_ms + 7_200_000)
+    (transition,) = engine.observe([late])
+    assert transition.sampled_at_ms == start_ms
+    assert transition.reasons[-1] == "late: kept by the gateway, and sent 2.0 h after it was sampled"
+
+
+def test_an_unregistered_hot_unit_is_told_with_its_vehicle(engine, received):
+    hot = received([0], [85], unit_id="stranger")
+    (transition,) = engine.observe([hot])
+    assert transition.subject == Subject(AlertKind.UNREGISTERED, "stranger", Provenance.MEASURED)
+    assert transition.pack_id is None
+    assert transition.reasons == (
+        "unregistered unit stranger on vehicle Truck 1 (gateway gateway-1)",
+        "probe 1 is 85.0 degC, above 80 degC",
+    )
+
+
+def test_a_vehicle_that_only_the_registry_names_is_named(engine, received):
+    engine.name_vehicle("gateway-9", "Trailer 9")
+    (transition,) = engine.observe([received([0], [61], unit_id="stranger", gateway_id="gateway-9")])
+    assert transition.reasons[0] == "unregistered unit stranger on vehicle Trailer 9 (gateway gateway-9)"
+    (transition,) = engine.observe([received([0], [61], unit_id="other", gateway_id="gateway-8")])
+    assert transition.reasons[0] == "unregistered unit other on an unknown vehicle (gateway gateway-8)"
+
+
+def test_a_registered_unit_without_a_pack_is_told_as_such(assignment, received):
+    engine = Engine()
+    engine.assign([assignment(pack_id=None)])
+    (transition,) = engine.observe([received([0], [61])])
+    assert transition.subject.kind is AlertKind.UNREGISTERED
+    assert transition.reasons[0] == "unit that watches no pack, unit-1 on vehicle Truck 1 (gateway gateway-1)"
+
+
+def test_unknown_units_are_bounded_and_the_quietest_goes_first(received):
+    engine = Engine()
+    batches = [received([0], [25], unit_id=f"s-{number}") for number in range(UNREGISTERED_UNITS_KEPT)]
+    engine.observe(batches)
+    engine.observe([received([1], [25], unit_id="s-0")])
+    engine.observe([received([1], [25], unit_id=f"t-{number}") for number in range(3)])
+    assert ("s-0", Provenance.MEASURED) in engine._series
+    assert all((f"s-{number}", Provenance.MEASURED) not in engine._series for number in (1, 2, 3))
+    assert len(engine._series) == UNREGISTERED_UNITS_KEPT
+
+
+def test_a_unit_that_is_bound_to_another_pack_begins_anew(engine, assignment, received):
+    engine.observe([received([0], [85])])
+    engine.assign([assignment(pack_id="pack-2")])
+    assert told(engine.observe([received([1], [25])])) == []
+    assert told(engine.observe([received([2], [61])])) == [("pack-2", "warning")]
+    engine.assign([assignment()])
+    assert told(engine.observe([received([3], [85])])) == []  # pack-1 has been critical all the time
+
+
+def test_other_channels_keep_the_level(engine, received):
+    engine.observe([received([0], [85])])
+    assert told(engine.observe([received([1], [[25, 25]]), received([2], [[86, 25]]), received([3], [25])])) == []
+
+
+def test_other_channels_keep_a_warning_until_it_clears(engine, received):
+    engine.observe([received([0], [61])])
+    times = np.arange(10, 90, 10)
+    (transition,) = engine.observe([received(times, [[25, 25]] * 8)])
+    assert transition.level is Level.NORMAL
+
+
+def test_layouts_that_alternate_do_not_mix_units(assignment, received):
+    engine = Engine()
+    engine.assign([assignment("unit-1"), assignment("unit-2")])
+    batches = [
+        received([0], [85], unit_id="unit-1"),
+        received([1], [[25, 25]], unit_id="unit-1"),
+        received([0], [25], unit_id="unit-2"),
+        received([2], [25], unit_id="unit-1"),
+    ]
+    assert told(engine.observe(batches)) == [("pack-1", "critical")]
+    assert told(engine.observe([received([9], [61], unit_id="unit-2")])) == [("pack-2", "warning")]
+
+
+def test_after_a_restart_critical_stays_latched(assignment, received, start_ms):
+    engine = Engine()
+    engine.assign([assignment()])
+    engine.restore(PACK, standing=Standing(level=Level.CRITICAL, peak=Level.CRITICAL, since_ms=start_ms - 1000))
+    assert told(engine.observe([received([0, 100], [25, 85])])) == []
+    runaway = received([101, 102, 103, 104, 105], [90, 100, 110, 120, 130])
+    assert told(engine.observe([runaway])) == [("pack-1", "runaway")]
+
+
+def test_after_a_restart_a_warning_clears_when_every_probe_is_cool(assignment, received, start_ms):
+    engine = Engine()
+    engine.assign([assignment()])
+    engine.restore(PACK, standing=Standing(level=Level.WARNING, peak=Level.WARNING, since_ms=start_ms - 1000))
+    times = np.arange(0, 80, 10)
+    rows = np.column_stack([np.full(8, 25.0), np.full(8, np.nan)])
+    (transition,) = engine.observe([received(times, rows)])
+    assert (transition.level, transition.sampled_at_ms) == (Level.NORMAL, start_ms + 60_000)
+
+
+def test_samples_of_an_alert_that_ended_raise_nothing_again_after_a_restart(assignment, received, start_ms):
+    engine = Engine()
+    engine.assign([assignment()])
+    engine.restore(PACK, settled=Settled(from_ms=start_ms, until_ms=start_ms + 10_000, peak=Level.WARNING))
+    assert told(engine.observe([received([0, 5, 10], [61, 62, 61])])) == []
+    assert told(engine.observe([received([6], [81])])) == [("pack-1", "critical")]
+
+
+def test_closing_ends_the_level_and_newer_heat_raises_it_anew(engine, received, start_ms):
+    engine.observe([received([0, 1], [85, 85])])
+    assert engine.newest_ms(PACK) == start_ms + 1000
+    engine.release(PACK)
+    assert told(engine.observe([received([0.5], [84])])) == []  # of the alert that was closed
+    (transition,) = engine.observe([received([2], [85])])
+    assert (transition.level, transition.sampled_at_ms) == (Level.CRITICAL, start_ms + 2000)
+
+
+def test_an_engine_with_nothing_to_do_does_nothing(engine, received):
+    assert engine.observe([]) == []
+    assert engine.observe([received([0], [25])]) == []
+    assert engine.newest_ms(Subject(AlertKind.THERMAL, "pack-9", Provenance.MEASURED)) is None
+    engine.release(Subject(AlertKind.THERMAL, "pack-9", Provenance.MEASURED))

@@ -1,0 +1,35 @@
+"""Frame numbers as ranges say what a plain set would say."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.seen_frames import BOOTS_KEPT, RANGES_KEPT, SeenFrames
+
+
+@given(frames=st.lists(st.tuples(st.sampled_from(["1-a", "2-b", "3-c"]), st.integers(0, 40))))
+def test_a_frame_is_new_once(frames):
+    seen, plain = SeenFrames(), set()
+    for boot, frame in frames:
+        assert seen.add(boot, frame) is ((boot, frame) not in plain)
+        plain.add((boot, frame))
+
+
+def test_in_order_frames_are_one_range():
+    seen = SeenFrames()
+    for frame in range(10_000):
+        assert seen.add("1-a", frame)
+    assert seen._boots == {"1-a": [[0, 9_999]]}
+
+
+def test_what_is_kept_is_bounded():
+    seen = SeenFrames()
+    for frame in range(0, 4 * RANGES_KEPT, 2):
+        seen.add("1-a", frame)
+    assert len(seen._boots["1-a"]) == RANGES_KEPT
+    assert not seen.add("1-a", 4 * RANGES_KEPT - 2)
+    assert seen.add("1-a", 0)  # forgotten
+    for boot in range(2 * BOOTS_KEPT):
+        seen.add(f"{boot}-x", 1)
+    assert len(seen._boots) == BOOTS_KEPT
