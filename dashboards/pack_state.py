@@ -138,7 +138,7 @@ def pack_row(
         vehicle_name=vehicle[1],
         gateway_id=unit.gateway_id or (None if assignment is None else assignment.gateway_id),
         unit_id=unit.unit_id,
-        provenance=None if unit.newest is None else str(unit.newest.batch.provenance),
+        provenance=_provenance(unit),
         level=_level(standing, no_data=no_data),
         reasons=_reasons(unit, standing, silent=silent, no_data=no_data),
         rise_c_per_min=unit.history.rise_c_per_min(),
@@ -151,6 +151,15 @@ def pack_row(
         unregistered=unit.unregistered,
         **facts,
     )
+
+
+def _provenance(unit: UnitState) -> str | None:
+    """What the sample says; but a unit registered as simulated never looks real, whatever it says."""
+    if unit.newest is None:
+        return None
+    said = unit.newest.batch.provenance
+    simulated = unit.assignment is not None and unit.assignment.simulated
+    return str(Provenance.SIMULATED if simulated and said is Provenance.MEASURED else said)
 
 
 def _level(standing: Sequence[Alert], *, no_data: bool) -> str:

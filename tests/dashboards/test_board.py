@@ -157,6 +157,22 @@ def test_a_replay_is_as_fresh_as_its_receipt(watched, make_batch):
     assert watched.snapshot(NOW_MS).simulation
 
 
+@pytest.mark.parametrize(
+    ("registered_simulated", "said", "shown"),
+    [
+        (False, Provenance.MEASURED, "measured"),
+        (True, Provenance.SIMULATED, "simulated"),
+        (True, Provenance.REPLAYED, "replayed"),
+        pytest.param(True, Provenance.MEASURED, "simulated", id="a simulated unit never looks real"),
+    ],
+)
+def test_provenance(board, make_batch, registered_simulated, said, shown):
+    board.refresh_assignments([assignment(simulated=registered_simulated)], {}, now_ms=NOW_MS)
+    board.observe([make_batch(REPORTING, provenance=said)])
+    assert the_row(board).provenance == shown
+    assert board.snapshot(NOW_MS).simulation == (shown != "measured")
+
+
 def test_a_unit_that_never_reported_is_grey_and_says_so(watched):
     row = the_row(watched)
     assert (row.level, row.silent, row.hottest_c, row.provenance) == ("no_data", False, None, None)
