@@ -26,8 +26,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from packwatch.client import ServiceClient
 from packwatch.credentials import AccountRole, Credentials
+from telemetry.broker import BrokerAccess
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.samples import Provenance
 from telemetry.unit_link import frames_topic
@@ -79,13 +82,13 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], int, int]:
 def throughput(folder: Path, client: ServiceClient, rows: int) -> dict[str, float]:
     trace = folder / "bench.csv"
     values = write_trace(trace, rows)
-    before = client.get("/api/intake")
+    before = client.get("/api/board")["intake"]
     command = [PACKWATCH, "replay", trace, "--pack", "bench", "--speed", "max", "--data-dir", folder / "data"]
     replay = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     first = last = None
     while True:
         now = time.perf_counter()
-        stored = client.get("/api/intake")
+        stored = client.get("/api/board")["intake"]
         if first is None and stored["messages"] > before["messages"] + 2:
             first = now
         if stored["stored_rows"] - before["stored_rows"] >= rows:
@@ -99,11 +102,8 @@ def throughput(folder: Path, client: ServiceClient, rows: int) -> dict[str, floa
     return {"values": values, "seconds": round(seconds, 3), "values_per_s": round(values / seconds)}
 
 
-async def publish_to_alert(client: ServiceClient, credentials: Credentials, mqtt: int, packs: int) -> list[float]:
+async def publish_to_alert(client: ServiceClient, folder: Path, mqtt: int, packs: int) -> list[float]:
     """Seconds from publishing a unit's critical sample until the alert is on the broker, one a pack."""
-    from gateway.service import GatewayService, GatewaySettings  # noqa: PLC0415
-    from telemetry.broker import BrokerAccess  # noqa: PLC0415
-
     units = [f"probe-{number}" for number in range(packs)]
     for unit in units:
         client.post(
@@ -113,7 +113,7 @@ async def publish_to_alert(client: ServiceClient, credentials: Credentials, mqtt
                 "unit_id": unit, "temperature_channels": 4, "voltage_channels": 0, "simulated": True,
             },
         )  # fmt: skip
-    credentials = Credentials(credentials._folder)  # noqa: SLF001 - the accounts that were just made
+    credentials = Credentials(folder)
 
     def access(role: AccountRole, name: str = "", fleet: str = "") -> BrokerAccess:
         account = credentials.account(role, name, fleet)
@@ -171,8 +171,7 @@ def main() -> None:
             if client is None:
                 raise SystemExit("packwatch up is gone")
             stored = throughput(folder, client, chosen.rows)
-            credentials = Credentials(folder / "data" / "credentials")
-            took = asyncio.run(publish_to_alert(client, credentials, mqtt, chosen.packs))
+            took = asyncio.run(publish_to_alert(client, folder / "data" / "credentials", mqtt, chosen.packs))
         finally:
             os.killpg(process.pid, signal.SIGINT)
             process.wait(20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -18,7 +18,7 @@ class ServiceError(RuntimeError):
 
 
 class ServiceClient:
-    """The local API with this data directory's service token."""
+    """The local API with this data directory's service token. Use it in a `with`."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -33,6 +33,12 @@ class ServiceClient:
         if service is None:
             return None
         return cls(service.url, Credentials(data_dir / "credentials").service_token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON answer. Raises ServiceError."""

@@ -116,8 +116,9 @@ def _through_service(
     mqtt_given: bool,  # noqa: FBT001 - for to_thread
 ) -> Logins:
     logins = Logins(gateways={}, units={})
-    for enrolment in enrolments:
-        answer = enrol_through_service(client, enrolment)
+    with client:
+        answers = [(enrolment, enrol_through_service(client, enrolment)) for enrolment in enrolments]
+    for enrolment, answer in answers:
         address = (
             (settings.mqtt.address.host, settings.mqtt.address.port)
             if mqtt_given

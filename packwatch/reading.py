@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from packwatch.settings import Settings
 
+_PAGE = 1000
+"""The most alerts that one answer of the API holds."""
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -38,7 +40,8 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
     """The running service, or the stores. Raises SettingsError when the data directory holds nothing."""
     client = ServiceClient.of(settings.data_dir)
     if client is not None:
-        yield _ServiceReader(client)
+        with client:
+            yield _ServiceReader(client)
         return
     path = store_path(settings)
     if not path.exists():
@@ -75,7 +78,14 @@ class _ServiceReader:
         self._client = client
 
     def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
-        return [alert_line(row) for row in self._client.get("/api/local/alerts", pack_id=pack_id, limit=limit)]
+        rows: list[dict[str, Any]] = []
+        while len(rows) < limit:
+            wanted = min(_PAGE, limit - len(rows))
+            page = self._client.get("/api/local/alerts", pack_id=pack_id, limit=wanted, offset=len(rows))
+            rows += page
+            if len(page) < wanted:
+                break
+        return [alert_line(row) for row in rows]
 
     def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
         self._client.download(

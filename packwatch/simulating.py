@@ -40,7 +40,13 @@ async def run_vehicles(
         for gateway_id, units in units_of.items():
             access = logins.gateways[gateway_id]
             gateway = GatewayService(
-                GatewaySettings(gateway_id=gateway_id, fleet_id=scenario.fleet_id, units=tuple(units), host_id=host_id),
+                GatewaySettings(
+                    gateway_id=gateway_id,
+                    fleet_id=scenario.fleet_id,
+                    units=tuple(units),
+                    host_id=host_id,
+                    state_path=None if state_dir is None else state_dir / f"gateway-{gateway_id}.json",
+                ),
                 local=access,
                 uplink=access,
             )

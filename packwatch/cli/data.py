@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from packwatch.cli.options import DataDir, Json, err, out, readable_errors
 
@@ -60,7 +60,7 @@ def export(
 def alert_log(
     *,
     pack: Annotated[str | None, typer.Option("--pack", metavar="ID", help="Only this pack's.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest this many.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest this many.")] = 200,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -71,13 +71,12 @@ def alert_log(
         if as_json:
             typer.echo(json.dumps(alerts, indent=1))
             return
-        table = Table("sampled at (UTC)", "pack", "level", "state", "reasons", "provenance")
+        table = Table(Column("sampled at (UTC)", no_wrap=True), "pack", "level", "state", "reasons", "provenance")
         for alert in alerts:
             subject = alert["pack_id"] or f"unit {alert['unit_id']}"
             reasons = "; ".join(alert["reasons"])
-            table.add_row(
-                alert["sampled_at"], subject, alert["level"], alert["state"], reasons, alert["provenance"], style=None
-            )
+            sampled_at = alert["sampled_at"][:19].replace("T", " ")
+            table.add_row(sampled_at, subject, alert["level"], alert["state"], reasons, alert["provenance"])
         out.print(table if alerts else "no alerts")
 
 
@@ -89,7 +88,7 @@ def verify(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bund
         files = verify_bundle(bundle)
         for name, size in files.items():
             out.print(f"  {name}  {size:,} bytes", highlight=False)
-        out.print(f"{bundle}: all {len(files)} files are as the manifest says", highlight=False)
+        out.print(f"{bundle}: all {len(files)} files are as the manifest says", highlight=False, soft_wrap=True)
 
 
 def score(
@@ -137,7 +136,7 @@ def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: dateti
         samples = Path(scratch) / "samples.parquet"
         alerts = Path(scratch) / "alerts.json"
         reader.export(pack, start, end, samples)
-        alerts.write_text(json.dumps(reader.alerts(pack, 10_000), indent=1))
+        alerts.write_text(json.dumps(reader.alerts(pack, 1_000_000), indent=1))
         about = {"pack_id": pack, "from": start.isoformat() if start else "", "to": end.isoformat() if end else ""}
         files = {"samples.parquet": samples, "alerts.json": alerts}
         write_bundle(output, files, created_at=datetime.now(UTC).isoformat(), about=about)

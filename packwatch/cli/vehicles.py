@@ -129,7 +129,8 @@ def enrol(
             class_criteria=criteria,
             class_outcome=outcome,
         )
-        typer.echo(json.dumps(enrol_through_service(client, enrolment), indent=1))
+        with client:
+            typer.echo(json.dumps(enrol_through_service(client, enrolment), indent=1))
 
 
 def _speed(text: str) -> float | None:

@@ -10,7 +10,7 @@ import pytest
 
 from telemetry.traces import parse_trace
 
-from conftest import NAME, PASSWORD, TRACES, Packwatch, eventually  # isort: skip
+from stage import NAME, TRACES, Packwatch, claim, eventually
 
 PACK = "heater-30"
 RUNAWAY_AT_S = 1701.0
@@ -69,18 +69,10 @@ def test_critical_is_raised_before_the_recorded_runaway(replayed, recording, tmp
     assert alerts[0]["provenance"] == "replayed"
     with stored(replayed, tmp_path / "stored.csv").open(newline="") as file:
         began = datetime.fromisoformat(next(csv.DictReader(file))["sampled_at"]).timestamp()
-    events = replayed.client().get(f"/api/alerts/{alerts[0]['alert_id']}/events")
+    with replayed.client() as client:
+        events = client.get(f"/api/alerts/{alerts[0]['alert_id']}/events")
     critical_at_s = min(e["sampled_at_ms"] / 1000 - began for e in events if e["level"] == "critical")
     assert 278 < critical_at_s < RUNAWAY_AT_S
-
-
-def claim(page, packwatch: Packwatch) -> None:
-    """Use the one-time link of the first start, or sign in when it is used."""
-    page.goto(packwatch.claim_url)
-    page.get_by_test_id("sign-in-name").fill(NAME)
-    page.get_by_test_id("sign-in-password").fill(PASSWORD)
-    page.get_by_test_id("sign-in-submit").click()
-    page.get_by_test_id("connection-state").wait_for()
 
 
 def test_the_page_shows_it_and_an_acknowledgement_there_is_stored(replayed, page):
@@ -88,8 +80,9 @@ def test_the_page_shows_it_and_an_acknowledgement_there_is_stored(replayed, page
     banner = page.get_by_test_id("alarm-banner").first
     banner.wait_for()
     assert PACK in banner.inner_text()
-    page.locator(f'[data-testid="pack-row"][data-pack-id="{PACK}"]').wait_for()
-    assert re.search("replayed", page.locator(f'[data-pack-id="{PACK}"]').inner_text(), re.IGNORECASE)
+    row = page.locator(f'[data-testid="pack-row"][data-pack-id="{PACK}"]')
+    row.wait_for()
+    assert re.search("replayed", row.inner_text(), re.IGNORECASE)
     page.get_by_test_id("acknowledge").first.click()
     page.get_by_test_id("acknowledge-confirm").click()
 
@@ -104,6 +97,6 @@ def test_the_page_shows_it_and_an_acknowledgement_there_is_stored(replayed, page
 
 def test_a_bundle_of_it_verifies(replayed, tmp_path):
     bundle = stored(replayed, tmp_path / "heater.zip")
-    said = replayed.command_alone("verify", bundle).stdout
+    said = replayed.command("verify", bundle, data_dir=False).stdout
     assert "samples.parquet" in said
     assert "all 2 files are as the manifest says" in said
