@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -54,7 +55,7 @@ def parse_host_port(value: object) -> object:
     return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
 
 
-Address = Annotated[HostPort, BeforeValidator(parse_host_port)]
+Address = Annotated[HostPort, NoDecode, BeforeValidator(parse_host_port)]
 
 
 class MqttSettings(BaseModel):

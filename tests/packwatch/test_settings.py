@@ -37,6 +37,17 @@ def test_addresses(text, expected):
     assert (http.host, http.port) == expected
 
 
+def test_addresses_from_the_environment_at_any_depth(monkeypatch):
+    monkeypatch.setenv("PACKWATCH_HTTP", "127.0.0.1:81")
+    monkeypatch.setenv("PACKWATCH_MQTT__ADDRESS", "127.0.0.1:82")
+    monkeypatch.setenv("PACKWATCH_GATEWAY__LOCAL__ADDRESS", "10.0.0.1:83")
+    monkeypatch.setenv("PACKWATCH_GATEWAY__LOCAL__USERNAME", "gw")
+    settings = Settings.load(gateway={"gateway_id": "g"})
+    addresses = (settings.http, settings.mqtt.address, settings.gateway.local.address)
+    assert [str(address) for address in addresses] == ["127.0.0.1:81", "127.0.0.1:82", "10.0.0.1:83"]
+    assert settings.gateway.gateway_id == "g"
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("truck", False)],
