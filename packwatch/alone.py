@@ -25,9 +25,9 @@ from packwatch.alert_feed import RegistryAlerts
 from packwatch.broker import require_free
 from packwatch.credentials import Credentials
 from packwatch.crew import Crew, stop_on_signals
-from packwatch.data_dir import claim_data_dir
+from packwatch.data_dir import claim_data_dir, published_service
 from packwatch.directory import Directory
-from packwatch.history import PagesHistory, RemoteHistory, history_app
+from packwatch.history import PagesHistory, RemoteHistory, history_app, history_token
 from packwatch.intake import Meter
 from packwatch.publishing import Publisher
 from packwatch.reading import store_path
@@ -71,11 +71,12 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
             quarantine=registry,
             metrics=REGISTRY,
         )
-        web = WebServer(history_app(store, _history_token(settings)), settings.http, shutdown=asyncio.Event())
+        web = WebServer(history_app(store, history_token(settings)), settings.http, shutdown=asyncio.Event())
         crew.start("ingest", ingest.run())
         crew.start("history", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
         await web.ready()
+        house.enter_context(published_service(settings.data_dir, f"http://{settings.http}", whole=False))
         announce(f"ingest takes data from {settings.mqtt.address} and serves its history at http://{settings.http}")
         await crew.run(stop)
 
@@ -109,7 +110,7 @@ async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) 
         require_free(settings.http, "The web server", "--http")
         credentials = Credentials(settings.data_dir / "credentials")
         registry = await _open_registry(settings, house)
-        remote = RemoteHistory(settings.history_url, _history_token(settings))
+        remote = RemoteHistory(settings.history_url, history_token(settings))
         house.callback(remote.close)
         history = PagesHistory(remote)
         crew = Crew()
@@ -201,12 +202,6 @@ class _Refusals:
 
     def add_quarantine(self, entries: Sequence[QuarantineEntry]) -> None:
         structlog.get_logger("packwatch").debug("refused_by_guest", entries=len(entries))
-
-
-def _history_token(settings: Settings) -> str:
-    if settings.history_token is not None:
-        return settings.history_token.get_secret_value()
-    return Credentials(settings.data_dir / "credentials").service_token
 
 
 def _now_ms() -> int:

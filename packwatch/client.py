@@ -28,9 +28,9 @@ class ServiceClient:
 
     @classmethod
     def of(cls, data_dir: Path) -> ServiceClient | None:
-        """A client of the service that runs on the data directory; None where there is none."""
+        """A client of the whole service that runs on the data directory; None where there is none."""
         service = running_service(data_dir)
-        if service is None:
+        if service is None or not service.whole:
             return None
         return cls(service.url, Credentials(data_dir / "credentials").service_token)
 

@@ -24,6 +24,8 @@ class RunningService:
 
     pid: int
     url: str
+    whole: bool
+    """Answers the whole API (`packwatch up`); False: the store's history only (`packwatch ingest`)."""
 
 
 @contextmanager
@@ -49,10 +51,10 @@ def claim_data_dir(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def published_service(folder: Path, url: str) -> Iterator[None]:
+def published_service(folder: Path, url: str, *, whole: bool) -> Iterator[None]:
     """Let the command line find this service while it runs."""
     note = folder / "service.json"
-    note.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    note.write_text(json.dumps({"pid": os.getpid(), "url": url, "whole": whole}))
     try:
         yield
     finally:
@@ -63,7 +65,7 @@ def running_service(folder: Path) -> RunningService | None:
     """The service that runs on the data directory now, or None. A note left behind by a kill is no service."""
     try:
         record = json.loads((folder / "service.json").read_text())
-        service = RunningService(pid=int(record["pid"]), url=str(record["url"]))
+        service = RunningService(pid=int(record["pid"]), url=str(record["url"]), whole=bool(record["whole"]))
         lock = os.open(folder / "lock", os.O_RDWR)
     except (OSError, ValueError, KeyError, TypeError):
         return None

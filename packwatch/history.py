@@ -25,6 +25,7 @@ from ingest.stores.contract import (
     StoreUnavailableError,
     UnitSpan,
 )
+from packwatch.credentials import Credentials
 from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.stores.contract import TelemetryStore
+    from packwatch.settings import Settings
 
 _BAND_PARTS = ("minimum", "mean", "maximum")
 _SUMMARY_HEADER = "X-Packwatch-Export"
@@ -43,6 +45,13 @@ class ExportRequest(BaseModel):
 
     spans: list[tuple[str, int, int]]
     file_format: ExportFormat
+
+
+def history_token(settings: Settings) -> str:
+    """What the history is asked with: the setting, else the data directory's service token."""
+    if settings.history_token is not None:
+        return settings.history_token.get_secret_value()
+    return Credentials(settings.data_dir / "credentials").service_token
 
 
 def encode_series(series: Series) -> bytes:

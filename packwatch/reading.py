@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dashboards.rows import alert_row
-from ingest.stores.contract import ExportFormat, TelemetryStore, UnitSpan
+from ingest.stores.contract import ExportFormat, UnitSpan
 from ingest.stores.duckdb import DuckDBStore
 from packwatch.client import ServiceClient
+from packwatch.data_dir import running_service
+from packwatch.history import RemoteHistory, history_token
 from packwatch.settings import SettingsError
 from registry.registry import Registry
 
@@ -35,7 +37,7 @@ class Reader(Protocol):
         """Write the pack's samples; the format by the file's name."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_reader(settings: Settings) -> Iterator[Reader]:
     """The running service, or the stores. Raises SettingsError when the data directory holds nothing."""
     client = ServiceClient.of(settings.data_dir)
@@ -46,15 +48,20 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
     path = store_path(settings)
     if not path.exists():
         raise SettingsError(f"{settings.data_dir} holds no data: name the data directory with --data-dir")
-    registry = Registry.open(settings.registry_address())
-    try:
-        store = DuckDBStore(path, threads=settings.store.threads, memory_limit_mb=settings.store.memory_limit_mb)
-        try:
-            yield _StoreReader(registry, store)
-        finally:
-            store.close()
-    finally:
-        registry.close()
+    with contextlib.ExitStack() as house:
+        registry = Registry.open(settings.registry_address())
+        house.callback(registry.close)
+        history = _history(settings, path)
+        house.callback(history.close)
+        yield _StoreReader(registry, history)
+
+
+def _history(settings: Settings, path: Path) -> DuckDBStore | RemoteHistory:
+    """The store's file, or the `packwatch ingest` that holds it."""
+    ingest = running_service(settings.data_dir)
+    if ingest is not None:
+        return RemoteHistory(ingest.url, history_token(settings))
+    return DuckDBStore(path, threads=settings.store.threads, memory_limit_mb=settings.store.memory_limit_mb)
 
 
 def store_path(settings: Settings) -> Path:
@@ -99,9 +106,9 @@ class _ServiceReader:
 
 
 class _StoreReader:
-    def __init__(self, registry: Registry, store: TelemetryStore) -> None:
+    def __init__(self, registry: Registry, history: DuckDBStore | RemoteHistory) -> None:
         self._registry = registry
-        self._store = store
+        self._history = history
 
     def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
         vehicles = {each.gateway_id: each.vehicle_name for each in self._registry.assignments() if each.gateway_id}
@@ -111,7 +118,7 @@ class _StoreReader:
 
     def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
         spans = self._registry.units_of_pack(pack_id, start or _EARLIEST, end or _LATEST)
-        self._store.export(
+        self._history.export(
             [UnitSpan(span.unit_id, _to_ms(span.start), _to_ms(span.end)) for span in spans],
             output,
             ExportFormat(output.suffix.removeprefix(".")),

@@ -116,7 +116,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("retention", keep_retention(store, settings.store.retention_days))
         await web.ready()
         url = f"http://{settings.http}"
-        house.enter_context(published_service(data_dir, url))
+        house.enter_context(published_service(data_dir, url, whole=True))
         if demo:
             scenario = scenario_by_name(DEMO_SCENARIO)
             logins = await enroller.logins(scenario.enrolments())

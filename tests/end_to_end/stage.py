@@ -57,6 +57,7 @@ class Packwatch:
     mqtt: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
     claim_url: str | None = None
+    claimed: bool = False
 
     @property
     def url(self) -> str:
@@ -136,8 +137,22 @@ def packwatch_up(folder: Path, *flags: str):
 
 
 def claim(page, packwatch: Packwatch) -> None:
-    """Use the one-time link of the first start, or sign in when it is used."""
-    page.goto(packwatch.claim_url)
+    """Use the one-time link of the first start, or sign in once it is used."""
+    if packwatch.claimed:
+        page.goto(f"{packwatch.url}/sign-in")
+        sign_in(page)
+    else:
+        claim_at(page, packwatch.claim_url)
+        packwatch.claimed = True
+
+
+def claim_at(page, link: str) -> None:
+    """Open a one-time link, and choose name and password."""
+    page.goto(link)
+    sign_in(page)
+
+
+def sign_in(page) -> None:
     page.get_by_test_id("sign-in-name").fill(NAME)
     page.get_by_test_id("sign-in-password").fill(PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
