@@ -121,6 +121,19 @@ async def test_it_waits_for_a_broker_that_is_not_there_yet(broker, gateway_at, e
     assert {frame.number for frame in side.frames_of("u1")} == {0, 1}
 
 
+async def test_stopping_while_the_broker_dies_stops(broker, eventually, beside):
+    """Both at once, as when everything stops together; the cancellation must not drown in the lost connection."""
+    for turns in range(10):
+        link = unit_on(broker.access)
+        async with asyncio.timeout(10), beside(link.run()):
+            sample(link, 80)
+            await eventually(lambda link=link: link.firmware.ring._sent)
+            broker.kill()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        broker.start()
+
+
 async def test_stopping_while_it_connects_leaves_nothing_open(broker, beside):
     """A socket left behind would be a ResourceWarning, which is an error here."""
     for turns in range(12):
