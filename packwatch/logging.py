@@ -12,6 +12,8 @@ import structlog
 def configure_logging(level: str, form: Literal["auto", "console", "json"]) -> None:
     """Send every log line, of libraries too, to standard error in one form."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    if level == "auto":
+        level = "warning" if sys.stderr.isatty() else "info"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

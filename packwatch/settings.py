@@ -140,8 +140,8 @@ class Settings(BaseSettings):
     """The gateway of one vehicle."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """One event a line: for people, for machines, or by whether a terminal watches."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged."""
+    log_level: Literal["auto", "debug", "info", "warning", "error"] = "auto"
+    """The least that is logged; `auto` is warning at a terminal, info elsewhere."""
 
     @classmethod
     def settings_customise_sources(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 DEMO_SCENARIO = "convoy"
 
 
-async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], None]) -> None:
+async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], None]) -> None:  # noqa: PLR0915 - one straight line
     """Run until Ctrl-C. Raises, before anything runs, what stands in the way: DataDirError, BrokerError, StoreError."""
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as house:
@@ -125,6 +125,9 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
                 run_vehicles(scenario, logins, host_id=settings.host_id, speed=1.0, state_dir=data_dir / "units"),
             )
         announce(f"Packwatch is running. Open {url}{claim or ''}")
+        if claim:
+            announce("The link works once: choose your name and password there.")
+        announce("Ctrl-C stops it; the data is kept.")
         await crew.run(stop)
     structlog.get_logger("packwatch").info("stopped")
 

@@ -152,5 +152,5 @@ def _settings(data_dir: Path | None, mqtt: str | None) -> Settings:
     from packwatch.settings import Settings
 
     settings = Settings.load(data_dir=data_dir, mqtt={"address": mqtt} if mqtt else None)
-    configure_logging("warning" if settings.log_level == "info" else settings.log_level, settings.log_format)
+    configure_logging("warning" if settings.log_level == "auto" else settings.log_level, settings.log_format)
     return settings
