@@ -7,29 +7,50 @@ What can be decoded is decoded even so: an alarm does not wait for a session to 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.events import DeviceBorn, DeviceDied, HostDenied, NodeBorn, NodeDied, RebirthWanted, Refused, SequenceGap
+from google.protobuf.message import DecodeError
+
+from ingest.array_data import Draft, draft, finish
+from ingest.events import (
+    BatchReceived,
+    DeviceBorn,
+    DeviceDied,
+    HostDenied,
+    NodeBorn,
+    NodeDied,
+    RebirthWanted,
+    Refused,
+    SequenceGap,
+)
 from ingest.messages import Message, birth_samples, node_reports, samples
 from ingest.sessions import Births, DeviceSession, NodeSession, resolve
 from telemetry.errors import WireError
-from telemetry.samples import ShapeError
+from telemetry.samples import ReceivedBatch, ShapeError
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
-from telemetry.sparkplug.topics import MessageType, StateTopic, decode_state, parse_topic
+from telemetry.sparkplug.schema import PayloadMessage
+from telemetry.sparkplug.topics import MessageType, StateTopic, Topic, decode_state, parse_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ingest.events import Event
-    from telemetry.sparkplug.topics import Topic
+    from ingest.inbox import Arrival
 
 REBIRTH_EVERY_MS = 5_000
 """A node is asked for its births at most this often: longer than a birth takes to arrive, short against what is lost
 meanwhile. **Assumed**."""
+_BULK_BYTES = 65_536
+"""Larger messages take the general path, which bounds how many metrics it lets protobuf make."""
 _BD_SEQ = "bdSeq"
 _COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 
 _parsed = lru_cache(maxsize=65_536)(parse_topic)
+
+
+class _Drafted(NamedTuple):
+    where: Topic
+    draft: Draft
 
 
 class SparkplugHost:
@@ -38,6 +59,28 @@ class SparkplugHost:
     def __init__(self, *, host_id: str) -> None:
         self._host_id = host_id
         self._nodes: dict[tuple[str, str], NodeSession] = {}
+
+    def receive_all(self, arrivals: Sequence[Arrival]) -> list[list[Event]]:
+        """What `receive` makes of each message, in order; the arrays of all are decoded together."""
+        events: list[list[Event]] = []
+        drafted: list[tuple[int, _Drafted]] = []
+        for index, arrival in enumerate(arrivals):
+            one = self._draft(arrival)
+            if one is not None:
+                drafted.append((index, one))
+            events.append([] if one is not None else self.receive(*arrival))
+        finished = finish([one.draft for _, one in drafted])
+        for (index, one), (batch, sequence) in zip(drafted, finished, strict=True):
+            arrival = arrivals[index]
+            received = ReceivedBatch(
+                batch=batch,
+                fleet_id=one.where.fleet_id,
+                gateway_id=one.where.gateway_id,
+                received_at_ms=arrival.received_at_ms,
+                outbox_sequence=sequence,
+            )
+            events[index] = [BatchReceived(received=received, topic=arrival.topic, payload=arrival.payload)]
+        return events
 
     def receive(self, topic: str, payload: bytes, received_at_ms: int) -> list[Event]:
         """Take one message. Whatever a peer sends, this returns; what cannot be taken is among the events."""
@@ -55,7 +98,7 @@ class SparkplugHost:
             )
         except WireError as error:
             ids = {}
-            if where is not None and not isinstance(where, StateTopic):
+            if isinstance(where, Topic):
                 ids = {"fleet_id": where.fleet_id, "gateway_id": where.gateway_id, "unit_id": where.unit_id}
             return [Refused(reason=error.reason, detail=str(error), topic=topic, payload=payload, **ids)]
 
@@ -73,6 +116,27 @@ class SparkplugHost:
                 wanted.append(RebirthWanted(fleet_id=fleet_id, gateway_id=gateway_id, why="the host was disconnected"))
         return wanted
 
+    def _draft(self, arrival: Arrival) -> _Drafted | None:
+        """The message for the bulk path, its sequence number taken; None, and nothing taken, for the general one."""
+        try:
+            where = _parsed(arrival.topic)
+            if not isinstance(where, Topic) or where.message_type is not MessageType.DDATA:
+                return None
+            node = self._nodes.get((where.fleet_id, where.gateway_id))
+            device = None if node is None or node.births is None else node.devices.get(where.unit_id or "")
+            if node is None or device is None or device.layout is None or len(arrival.payload) > _BULK_BYTES:
+                return None
+            message = PayloadMessage.FromString(arrival.payload)
+            if not message.HasField("seq") or not node.is_next(message.seq):
+                return None
+            drafted = draft(message.metrics, where.unit_id or "", device.layout)
+        except (WireError, DecodeError, UnicodeDecodeError):
+            return None
+        if drafted is None:
+            return None
+        node.follow(message.seq)
+        return _Drafted(where, drafted)
+
     def _on_message(self, message: Message) -> list[Event]:
         node = self._nodes.setdefault((message.where.fleet_id, message.where.gateway_id), NodeSession())
         match message.where.message_type:
@@ -88,40 +152,32 @@ class SparkplugHost:
             events += _rebirth(node, message, f"{missing} messages are missing before this one")
         if node.births is None:
             events += _rebirth(node, message, "the node's birth was not received")
-        try:
-            events += self._session_message(node, message)
-        except WireError as error:
-            if error.reason in ("birth_missing", "alias_unknown"):
-                events += _rebirth(node, message, str(error))
-            events.append(message.refused(error.reason, str(error)))
-        except ShapeError as error:
-            events.append(message.refused("array_length", str(error)))
+        for event in _told(message, self._session_message(node, message)):
+            if isinstance(event, Refused) and event.reason in ("birth_missing", "alias_unknown"):
+                events += _rebirth(node, message, event.detail)
+            events.append(event)
         return events
 
-    def _session_message(self, node: NodeSession, message: Message) -> Sequence[Event]:
+    def _session_message(self, node: NodeSession, message: Message) -> Iterator[Event]:
         where, unit_id, metrics = message.where, message.where.unit_id or "", message.payload.metrics
+        of_unit = {
+            "fleet_id": where.fleet_id,
+            "gateway_id": where.gateway_id,
+            "unit_id": unit_id,
+        }
         match where.message_type:
             case MessageType.NDATA:
-                return node_reports(message, resolve(metrics, node.births))
+                yield from node_reports(message, resolve(metrics, node.births))
             case MessageType.DBIRTH:
                 device = node.devices[unit_id] = DeviceSession.born(metrics)
-                born = DeviceBorn(
-                    fleet_id=where.fleet_id, gateway_id=where.gateway_id, unit_id=unit_id, at_ms=message.received_at_ms
-                )
-                return [born, *birth_samples(message, metrics, device)]
+                yield DeviceBorn(**of_unit, at_ms=message.received_at_ms)
+                yield from birth_samples(message, metrics, device)
             case MessageType.DDEATH:
                 node.devices.pop(unit_id, None)
-                return [
-                    DeviceDied(
-                        fleet_id=where.fleet_id,
-                        gateway_id=where.gateway_id,
-                        unit_id=unit_id,
-                        at_ms=message.received_at_ms,
-                    )
-                ]
+                yield DeviceDied(**of_unit, at_ms=message.received_at_ms)
             case _:
                 known = node.devices.get(unit_id)
-                return samples(message, resolve(metrics, None if known is None else known.births), known)
+                yield from samples(message, resolve(metrics, None if known is None else known.births), known)
 
     def _node_born(self, node: NodeSession, message: Message) -> list[Event]:
         births = Births(message.payload.metrics)
@@ -147,6 +203,16 @@ def rebirth_command(now_ms: int) -> bytes:
     """The payload of an NCMD that asks an edge node for its births."""
     metric = Metric(name="Node Control/Rebirth", datatype=DataType.BOOLEAN, value=True, timestamp_ms=now_ms)
     return encode_payload(Payload(timestamp_ms=now_ms, metrics=(metric,)))
+
+
+def _told(message: Message, events: Iterable[Event]) -> Iterator[Event]:
+    """The events up to an error, and the error as the last."""
+    try:
+        yield from events
+    except WireError as error:
+        yield message.refused(error.reason, str(error))
+    except ShapeError as error:
+        yield message.refused("array_length", str(error))
 
 
 def _bd_seq(payload: Payload) -> int | None:

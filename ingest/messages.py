@@ -76,21 +76,24 @@ def samples(message: Message, metrics: Sequence[Metric], device: DeviceSession |
 
 
 def node_reports(message: Message, metrics: Sequence[Metric]) -> list[PositionReceived | Refused]:
-    """What an edge node's resolved metrics say: where it is, and what it refused. Raises WireError "position"."""
-    values = {metric.name: metric.value for metric in metrics if metric.name is not None}
-    stamps = {metric.name: metric.timestamp_ms for metric in metrics}
+    """What an edge node's resolved metrics say: what it refused, and where it is."""
     events: list[PositionReceived | Refused] = [
         _refused_by_gateway(message, metric.value)
         for metric in metrics
         if metric.name == REFUSED_BY_GATEWAY and metric.value is not None
     ]
-    fix = position_from_values(
-        values,
-        fleet_id=message.where.fleet_id,
-        gateway_id=message.where.gateway_id,
-        timestamp_ms=stamps.get(LATITUDE),
-        received_at_ms=message.received_at_ms,
-    )
+    values = {metric.name: metric.value for metric in metrics if metric.name is not None}
+    stamps = {metric.name: metric.timestamp_ms for metric in metrics}
+    try:
+        fix = position_from_values(
+            values,
+            fleet_id=message.where.fleet_id,
+            gateway_id=message.where.gateway_id,
+            timestamp_ms=stamps.get(LATITUDE),
+            received_at_ms=message.received_at_ms,
+        )
+    except WireError as error:
+        return [*events, message.refused(error.reason, str(error))]
     if fix is not None:
         sequence = values.get(OUTBOX_SEQUENCE)
         events.append(PositionReceived(fix=fix, outbox_sequence=sequence if type(sequence) is int else None))
@@ -124,7 +127,7 @@ def _refused_by_gateway(message: Message, text: object) -> Refused:
                 gateway_id=message.where.gateway_id,
                 unit_id=_unit_of(topic),
             )
-    raise WireError("refusal_malformed", f"{REFUSED_BY_GATEWAY} is not JSON with topic, reason and detail")
+    return message.refused("refusal_malformed", f"{REFUSED_BY_GATEWAY} is not JSON with topic, reason and detail")
 
 
 def _unit_of(local_topic: str) -> str | None:

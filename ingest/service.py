@@ -43,9 +43,11 @@ TURN_MESSAGES = 256
 GATHER_S = 0.02
 """How long messages gather once the inbox was emptied: bulk work costs less, and 20 ms are nothing to an alarm."""
 DIRECTORY_EVERY_S = 2.0
-REFRESH_EVERY_MS = 1_000
+LOOK_UP_EVERY_MS = 1_000
+"""An unknown unit is looked up in the registry that often, and at once when it is first met."""
+UNKNOWN_REMEMBERED = 10_000
 REFRESH_WITHIN_S = 0.5
-"""The directory is asked about unknown units that often, and given that long: an alarm waits for no database."""
+"""How long a look at the registry may hold up the stream: an alarm waits for no database."""
 QUARANTINE_EVERY_S = 0.25
 QUARANTINE_BATCH = 500
 QUARANTINE_RETRY_S = 5.0
@@ -122,7 +124,7 @@ class IngestService:
             if store is not None
             else None
         )
-        self._refreshed_ms: int | None = None
+        self._asked_ms: dict[str, int] = {}
         self._broker_ok = False
         self._log = structlog.get_logger("ingest")
         self.ready = asyncio.Event()
@@ -190,8 +192,8 @@ class IngestService:
             self._connection.tell_online()
         for wanted in turn.rebirths:
             self._ask_rebirth(wanted)
-        if turn.has_unknown(self._units):
-            await self._refresh()
+        if unknown := turn.unknown_units(self._units):
+            await self._look_up(unknown, self._now_ms())
         batches = inspect_turn(turn, self._units, self._desk, self._tally)
         self._tell_all(turn, batches)
         if self._writer is not None:
@@ -223,11 +225,17 @@ class IngestService:
         self._log.info("rebirth_asked", fleet=wanted.fleet_id, gateway=wanted.gateway_id, why=wanted.why)
         self._connection.ask_rebirth(wanted.fleet_id, wanted.gateway_id)
 
-    async def _refresh(self) -> None:
-        now_ms = self._now_ms()
-        if self._refreshed_ms is not None and 0 <= now_ms - self._refreshed_ms < REFRESH_EVERY_MS:
+    async def _look_up(self, unknown: set[str], now_ms: int) -> None:
+        """Ask again for units that seem unknown: a unit that was registered a moment ago must not be taken for one."""
+        asked = self._asked_ms
+        if all(unit_id in asked and 0 <= now_ms - asked[unit_id] < LOOK_UP_EVERY_MS for unit_id in unknown):
             return
-        self._refreshed_ms = now_ms
+        if len(asked) > UNKNOWN_REMEMBERED:
+            asked.clear()
+        asked.update(dict.fromkeys(unknown, now_ms))
+        await self._refresh()
+
+    async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(REFRESH_WITHIN_S):
                 await self._directory.refresh()

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ingest.array_data import ArrayLayout
 from telemetry.errors import WireError
 from telemetry.sparkplug.batches import SAMPLE_DATATYPES, TEMPERATURE_CHANNELS, TIME, VOLTAGE_CHANNELS
 from telemetry.sparkplug.payload import DataType, Metric, resolve_metric
@@ -86,6 +87,8 @@ class DeviceSession:
     births: Births
     temperature_channels: int | None
     voltage_channels: int | None
+    layout: ArrayLayout | None
+    """How to read its data in bulk; None when it sends no arrays by alias."""
 
     @classmethod
     def born(cls, metrics: Iterable[Metric]) -> DeviceSession:
@@ -105,10 +108,12 @@ class DeviceSession:
             elif (scalar := _SCALAR.fullmatch(name)) is not None and TIME not in births.by_name:
                 kind = _COUNTS[scalar[1]]
                 counts[kind] = max(counts.get(kind, 0), int(scalar[2]))
+        temperatures, voltages = counts.get(TEMPERATURE_CHANNELS), counts.get(VOLTAGE_CHANNELS)
         return cls(
             births=births,
-            temperature_channels=counts.get(TEMPERATURE_CHANNELS),
-            voltage_channels=counts.get(VOLTAGE_CHANNELS),
+            temperature_channels=temperatures,
+            voltage_channels=voltages,
+            layout=ArrayLayout.of(births.by_alias, temperatures, voltages),
         )
 
 
@@ -136,6 +141,10 @@ class NodeSession:
         self.bd_seq = None
         self.devices.clear()
         self._seq = None
+
+    def is_next(self, seq: int) -> bool:
+        """Whether no message is missing before this one."""
+        return self._seq is None or seq == (self._seq + 1) % 256
 
     def follow(self, seq: int | None) -> int:
         """Take a message's sequence number; how many messages are missing before it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ingest.events import (
@@ -13,7 +14,7 @@ from ingest.events import (
     Refused,
     SequenceGap,
 )
-from ingest.inbox import LinkChange
+from ingest.inbox import Arrival, LinkChange
 from ingest.screening import inspect_all
 from ingest.validation import possible_fix
 from ingest.writer import StorePosition
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ingest.counters import Tally
     from ingest.events import Event, SessionEvent
     from ingest.host import SparkplugHost
-    from ingest.inbox import Arrival
     from ingest.quarantine import QuarantineDesk
     from ingest.units import KnownUnits
     from telemetry.samples import ReceivedBatch
@@ -43,28 +43,36 @@ class Turn:
     link_up: bool | None = None
     """The link's last change in this turn; None = it did not change."""
 
-    def has_unknown(self, units: KnownUnits) -> bool:
-        """Whether a batch is of a unit that is not known to be registered."""
-        return any(units.of(event.received.batch.unit_id) is None for event in self.batches)
+    def unknown_units(self, units: KnownUnits) -> set[str]:
+        """Units of the batches that are not known to be registered."""
+        return {unit_id for event in self.batches if units.of(unit_id := event.received.batch.unit_id) is None}
 
 
 def decode_turn(items: Iterable[Arrival | LinkChange], host: SparkplugHost, desk: QuarantineDesk, tally: Tally) -> Turn:
     """Run messages through the host. What is refused goes to the desk at once."""
     turn = Turn()
-    for item in items:
-        if isinstance(item, LinkChange):
-            turn.link_up = item.up
-            if item.up:
-                turn.rebirths += host.missing_births(item.at_ms)
-            else:
-                host.forget()
+    for is_message, group in groupby(items, key=lambda item: isinstance(item, Arrival)):
+        if is_message:
+            arrivals = [item for item in group if isinstance(item, Arrival)]
+            tally.messages += len(arrivals)
+            for arrival, events in zip(arrivals, host.receive_all(arrivals), strict=True):
+                for event in events:
+                    _sort(event, turn, arrival.received_at_ms, desk, tally)
             continue
-        tally.messages += 1
-        for event in host.receive(*item):
-            _sort(event, turn, item.received_at_ms, desk, tally)
+        for change in group:
+            if isinstance(change, LinkChange):
+                _link_changed(change, turn, host)
     tally.batches += len(turn.batches)
     tally.positions += len(turn.positions)
     return turn
+
+
+def _link_changed(change: LinkChange, turn: Turn, host: SparkplugHost) -> None:
+    turn.link_up = change.up
+    if change.up:
+        turn.rebirths += host.missing_births(change.at_ms)
+    else:
+        host.forget()
 
 
 def _sort(event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, tally: Tally) -> None:

@@ -18,7 +18,7 @@ class UnitDirectory(Protocol):
         """What is known of the unit, from memory; None = not registered, as far as known."""
 
     async def refresh(self) -> None:
-        """Look again what is registered. Called when an unknown unit is met, at most once a second."""
+        """Look again what is registered. Called every other second, and when an unknown unit is met."""
 
 
 class KnownUnits:
