@@ -115,6 +115,9 @@ async def connect(access: BrokerAccess, *, pending_calls: int) -> AsyncIterator[
     finally:
         with contextlib.suppress(aiomqtt.MqttError):
             await client.__aexit__(None, None, None)
+        # Look at why it broke, or asyncio reports an error that nobody looked at when all stops and the broker too.
+        if (gone := client._disconnected).done() and not gone.cancelled():  # noqa: SLF001 - aiomqtt tells it nowhere else
+            gone.exception()
 
 
 def _first_reason(broken: BaseExceptionGroup[aiomqtt.MqttError]) -> str:

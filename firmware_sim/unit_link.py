@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import aiomqtt
 import structlog
 
 from firmware_sim.connections import heed_cancellation, keep_connected
@@ -20,11 +21,12 @@ from telemetry.unit_link import (
 )
 
 if TYPE_CHECKING:
-    import aiomqtt
-
     from firmware_sim.ring import KeptFrame
     from firmware_sim.unit import Firmware
     from telemetry.broker import BrokerAccess
+
+SUBSCRIPTION_REFUSED = 0x80
+"""MQTT 3.1.1, 3.9.3: the return code of a failure."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +59,10 @@ class UnitLink:
 
     async def _talk(self, client: aiomqtt.Client) -> None:
         unit_id = self.firmware.unit_id
-        await client.subscribe([(stored_topic(unit_id), 1), (config_topic(unit_id), 1)])
+        granted = await client.subscribe([(stored_topic(unit_id), 1), (config_topic(unit_id), 1)])
+        if any((code if isinstance(code, int) else code.value) >= SUBSCRIPTION_REFUSED for code in granted):
+            # Without receipts the ring would fill and overwrite itself in silence.
+            raise aiomqtt.MqttError(f"the broker refuses {unit_id} its receipts or its configuration")
         self.firmware.connected()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(client), name=f"unit {unit_id} listens")

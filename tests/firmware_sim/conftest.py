@@ -46,7 +46,7 @@ def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 10.0) -
 class Broker:
     """A broker that can be killed and started again on the same port."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, more_config: str = "") -> None:
         self.port = free_port()
         self.access = BrokerAccess(host="127.0.0.1", port=self.port)
         self._process: subprocess.Popen | None = None
@@ -56,13 +56,13 @@ class Broker:
             config.write_text(
                 f'server_name: "test"\nhost: "127.0.0.1"\nport: {free_port()}\n'
                 f'jetstream {{ store_dir: "{folder / "jetstream"}" }}\n'
-                f'mqtt {{ host: "127.0.0.1", port: {self.port} }}\n'
+                f'mqtt {{ host: "127.0.0.1", port: {self.port} }}\n{more_config}'
             )
             self._command = [program, "-c", config]
         else:
             program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
             assert program, "mosquitto is missing: install Debian's package of that name"
-            config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+            config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n{more_config}")
             self._command = [program, "-c", config]
 
     def start(self) -> None:
@@ -83,6 +83,20 @@ def broker(request, tmp_path):
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture
+def make_broker():
+    """A broker that the test sets up and starts by itself."""
+    made = []
+
+    def make(kind: str, folder: Path, more_config: str) -> Broker:
+        made.append(Broker(kind, folder, more_config))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
 
 
 @pytest.fixture

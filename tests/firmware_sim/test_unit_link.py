@@ -1,8 +1,10 @@
 """The unit's link over real brokers: frames, receipts, clock, configuration, and brokers that go away."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
+import structlog
 
 from firmware_sim.ring import FrameRing
 from firmware_sim.unit import Firmware, Rows, TickClock
@@ -88,6 +90,19 @@ async def test_nonsense_from_the_gateway_changes_nothing(broker, gateway, eventu
         sample(link, 1)
         await eventually(lambda: len(link.firmware.ring) == 0 and gateway.frames)
         assert link.firmware.report_interval_s == 10.0
+
+
+async def test_a_unit_without_receipts_says_so_and_keeps_its_frames(tmp_path, make_broker, eventually, beside):
+    may_only_publish = """authorization { users: [ { user: unit, password: secret, permissions: {
+        publish: ["packwatch.>", "$MQTT.>"], subscribe: "nothing" } } ] }"""
+    broker = make_broker("nats-server", tmp_path, may_only_publish)
+    broker.start()
+    link = unit_on(replace(broker.access, username="unit", password="secret"))
+    with structlog.testing.capture_logs() as said:
+        async with beside(link.run()):
+            sample(link, 2)
+            await eventually(lambda: any("refuses u1 its receipts" in entry.get("why", "") for entry in said))
+    assert len(link.firmware.ring) == 2
 
 
 async def test_a_broker_that_dies_loses_nothing(broker, gateway_at, eventually, beside):
