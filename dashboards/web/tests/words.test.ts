@@ -35,17 +35,20 @@ test.each([
 describe("why a row has its level", () => {
   test("the service's reasons come first", () => {
     const row = packRow({ reasons: ["probe 7 is 83.4 degC, above 80 degC", "simulated: no real pack"] });
-    expect(rowReason(row, true, C)).toBe("probe 7 is 83.4 °C, above 80 °C; simulated: no real pack");
+    expect(rowReason(row, true, C)).toEqual({
+      first: "probe 7 is 83.4 °C, above 80 °C",
+      more: "simulated: no real pack",
+    });
   });
   test("a calm row claims no more than that no rule was met", () => {
-    expect(rowReason(packRow(), true, C)).toBe("no alert rule met");
+    expect(rowReason(packRow(), true, C).first).toBe("no alert rule met");
   });
   test("a stale row claims nothing", () => {
-    expect(rowReason(packRow(), false, C)).toBe("no fresh data: what this pack does now is not known");
+    expect(rowReason(packRow(), false, C).first).toBe("no fresh data: what this pack does now is not known");
   });
   test("a pack that never reported says so", () => {
     const row = packRow({ sampled_at_ms: null, received_at_ms: null });
-    expect(rowReason(row, false, C)).toBe("nothing heard from this pack yet");
+    expect(rowReason(row, false, C).first).toBe("nothing heard from this pack yet");
   });
 });
 

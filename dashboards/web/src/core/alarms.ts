@@ -61,6 +61,11 @@ export function subjectWords(alert: Alert): string {
   return `pack ${alert.pack_id}`;
 }
 
+/** The board's row that it speaks of: a pack's, or that of a unit which watches no pack. */
+export function rowKey(alert: Alert): string | null {
+  return alert.pack_id ?? (alert.unit_id === null ? null : `unit:${alert.unit_id}`);
+}
+
 /** When it began to be true, by the unit's time where there is one. */
 export function sinceMs(alert: Alert): number {
   return alert.sampled_at_ms ?? alert.raised_at_ms;

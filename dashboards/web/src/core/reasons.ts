@@ -43,10 +43,15 @@ function inStep(value: number, original: string): string {
   return value.toFixed(original.split(".")[1]?.length ?? 0);
 }
 
-/** Why the row has the level it shows. Never a claim that nothing is wrong. */
-export function rowReason(row: PackRow, fresh: boolean, units: Units): string {
-  if (row.reasons.length > 0) return reasonsText(row.reasons, units);
-  if (row.sampled_at_ms === null && row.received_at_ms === null) return "nothing heard from this pack yet";
-  if (!fresh) return "no fresh data: what this pack does now is not known";
-  return "no alert rule met";
+/** Why the row has the level it shows: the first reason, and the others behind it. Never a claim that nothing is wrong. */
+export function rowReason(row: PackRow, fresh: boolean, units: Units): { first: string; more: string } {
+  const [first, ...others] = row.reasons;
+  if (first !== undefined) return { first: reasonText(first, units), more: reasonsText(others, units) };
+  if (row.sampled_at_ms === null && row.received_at_ms === null) {
+    return { first: "nothing heard from this pack yet", more: "" };
+  }
+  return {
+    first: fresh ? "no alert rule met" : "no fresh data: what this pack does now is not known",
+    more: "",
+  };
 }

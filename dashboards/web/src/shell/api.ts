@@ -51,7 +51,7 @@ export const api = {
     fromMs: number,
     toMs: number,
     points: number,
-    signal: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<PackSeries> =>
     get(
       `/api/packs/${encodeURIComponent(packId)}/series?${new URLSearchParams({

@@ -19,6 +19,8 @@ export interface ChartLine {
 export interface ChartMark {
   readonly at_ms: number;
   readonly colour: string;
+  /** Of the text on the flag. */
+  readonly ink: string;
   readonly text: string;
 }
 
@@ -193,7 +195,7 @@ export class Chart {
       const top = bbox.top + row * 17 * ratio;
       ctx.fillStyle = mark.colour;
       ctx.fillRect(left, top, width, 16 * ratio);
-      ctx.fillStyle = "#fff";
+      ctx.fillStyle = mark.ink;
       ctx.fillText(mark.text, left + 4 * ratio, top + 3 * ratio);
     }
     ctx.restore();
