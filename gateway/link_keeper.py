@@ -34,6 +34,9 @@ async def keep_link(
         try:
             await connection()
         except LINK_ERRORS as lost:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the farewell failed: that is no reason to stay
+                raise asyncio.CancelledError from lost
             error = str(lost) or type(lost).__name__
         if time.monotonic() - began_s >= SETTLED_S:
             backoff.succeeded()
