@@ -28,6 +28,8 @@ KEEPALIVE_S = 20
 """A dead link is noticed within half as much again, which is when the broker publishes the will. **assumed**"""
 RECONNECT_S = (1, 5)
 """The first and the longest wait before another attempt, doubling between; paho counts in whole seconds."""
+CONNECT_WITHIN_S = 2.0
+"""An attempt under way holds up an orderly stop: no longer than this."""
 GOODBYE_S = 1.0
 """How long the death certificate may take on an orderly stop; the will follows otherwise."""
 
@@ -45,7 +47,7 @@ class HostConnection:
         inbox: Inbox,
         now_ms: Callable[[], int],
     ) -> None:
-        """`groups` empty = all. Only a `primary` host tells its STATE and commands nodes.
+        """`groups` empty = all. Only a `primary` host tells its STATE.
 
         The inbox gets every message, and a LinkChange when the host is subscribed and when the connection is lost.
         """
@@ -71,6 +73,7 @@ class HostConnection:
         if access.tls:
             self._client.tls_set_context(ssl.create_default_context())
         self._client.reconnect_delay_set(*RECONNECT_S)
+        self._client.connect_timeout = CONNECT_WITHIN_S
         self._client.on_pre_connect = self._before_connect
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
@@ -93,9 +96,7 @@ class HostConnection:
         await asyncio.to_thread(self._stop)
 
     def ask_rebirth(self, fleet_id: str, gateway_id: str) -> None:
-        """Ask an edge node for its births, if this host may."""
-        if not self._primary:
-            return
+        """Ask an edge node for its births."""
         topic = format_topic(Topic(fleet_id=fleet_id, message_type=MessageType.NCMD, gateway_id=gateway_id))
         self._client.publish(topic, rebirth_command(self._now_ms()), qos=0)
 

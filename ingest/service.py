@@ -96,8 +96,8 @@ class IngestService:
     ) -> None:
         """`groups`: the fleets to take, empty = all. `store` None: nothing is stored (another worker does).
 
-        `on_settled` is told which outbox records are committed. Only a `primary` host tells its STATE and asks for
-        rebirths: one a broker and fleet.
+        `on_settled` is told which outbox records are committed. Only a `primary` host tells its STATE: one a broker
+        and fleet. Any host asks for the rebirths that it needs, since it may have started after the births.
         """
         self._directory = directory
         self._units = KnownUnits(directory)
@@ -112,7 +112,6 @@ class IngestService:
         self._connection = HostConnection(
             access, host_id=host_id, groups=groups, primary=primary, inbox=self._inbox, now_ms=now_ms
         )
-        self._primary = primary
         self._writer = (
             StoreWriter(
                 store,
@@ -219,8 +218,6 @@ class IngestService:
             self._log.exception("listener_failed", listener=repr(listener))
 
     def _ask_rebirth(self, wanted: RebirthWanted) -> None:
-        if not self._primary:
-            return
         self._tally.rebirths_requested += 1
         self._log.info("rebirth_asked", fleet=wanted.fleet_id, gateway=wanted.gateway_id, why=wanted.why)
         self._connection.ask_rebirth(wanted.fleet_id, wanted.gateway_id)
