@@ -65,7 +65,7 @@ describe("reasons in degF", () => {
     [
       "rates are scaled only",
       "probe 2 is 160.0 degC and rises 1.5 degC/s, 1 degC/s or more for 4.0 s",
-      "probe 2 is 320.0 °F and rises 2.7 °F/s, 2 °F/s or more for 4.0 s",
+      "probe 2 is 320.0 °F and rises 2.7 °F/s, 1.8 °F/s or more for 4.0 s",
     ],
     [
       "the highest operating temperature",

@@ -21,7 +21,8 @@ const RATE = new RegExp(`${NUMBER} degC(?=/(?:s|min|h)\\b)`, "g");
 export function reasonText(reason: string, units: Units): string {
   let text = reason;
   if (units.temperature === "f") {
-    text = text.replace(RATE, (_, n: string) => `${inStep(Number(n) * 1.8, n)} degF`);
+    // A threshold of 1 degC/s must not become 2 degF/s: a rate keeps a digit after the point.
+    text = text.replace(RATE, (_, n: string) => `${inStep(Number(n) * 1.8, n, 1)} degF`);
     // All phrases are found in the sentence as it came: one that was converted is not context for the next.
     const found = ABSOLUTE.flatMap((phrase) => [...text.matchAll(phrase)]).toSorted(
       (a, b) => b.index - a.index,
@@ -38,9 +39,9 @@ export function reasonsText(reasons: readonly string[], units: Units): string {
   return reasons.map((reason) => reasonText(reason, units)).join("; ");
 }
 
-/** As many digits as the sentence had. */
-function inStep(value: number, original: string): string {
-  return value.toFixed(original.split(".")[1]?.length ?? 0);
+/** As many digits as the sentence had, or the fewest that are wanted. */
+function inStep(value: number, original: string, fewest = 0): string {
+  return value.toFixed(Math.max(fewest, original.split(".")[1]?.length ?? 0));
 }
 
 /** Why the row has the level it shows: the first reason, and the others behind it. Never a claim that nothing is wrong. */

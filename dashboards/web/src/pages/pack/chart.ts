@@ -18,7 +18,10 @@ export interface ChartLine {
 /** Something that happened at a time: a line down the chart with a flag. */
 export interface ChartMark {
   readonly at_ms: number;
-  readonly colour: string;
+  /** Of the line down the chart. */
+  readonly line: string;
+  /** Of the flag. */
+  readonly fill: string;
   /** Of the text on the flag. */
   readonly ink: string;
   readonly text: string;
@@ -178,22 +181,23 @@ export class Chart {
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
     ctx.textAlign = "left";
-    for (const ceiling of content.ceilings) {
+    content.ceilings.forEach((ceiling, i) => {
       const y = plot.valToPos(ceiling.value, "y", true);
       stroke(ctx, ceiling.colour, ratio, [6, 5], [bbox.left, y, bbox.left + bbox.width, y]);
       ctx.fillStyle = ceiling.colour;
-      ctx.fillText(ceiling.text, bbox.left + 5 * ratio, y + 3 * ratio);
-    }
+      // The lowest is named below its line, the others above theirs: near each other they stay readable.
+      ctx.fillText(ceiling.text, bbox.left + 5 * ratio, y + (i === 0 ? 3 : -14) * ratio);
+    });
     const rowEnds: number[] = [];
     for (const mark of content.marks.toSorted((a, b) => a.at_ms - b.at_ms)) {
       const x = plot.valToPos(mark.at_ms / 1000, "x", true);
-      stroke(ctx, mark.colour, ratio, [], [x, bbox.top, x, bbox.top + bbox.height]);
+      stroke(ctx, mark.line, ratio, [], [x, bbox.top, x, bbox.top + bbox.height]);
       const width = ctx.measureText(mark.text).width + 8 * ratio;
       // A flag near the right edge hangs to the left, or it could not be read.
       const left = x + width > bbox.left + bbox.width ? x - width : x;
       const row = freeRow(rowEnds, left, left + width);
       const top = bbox.top + row * 17 * ratio;
-      ctx.fillStyle = mark.colour;
+      ctx.fillStyle = mark.fill;
       ctx.fillRect(left, top, width, 16 * ratio);
       ctx.fillStyle = mark.ink;
       ctx.fillText(mark.text, left + 4 * ratio, top + 3 * ratio);
