@@ -92,14 +92,14 @@ from ingest.stores.duckdb import DuckDBStore
 from telemetry.samples import Provenance, ReceivedBatch, SampleBatch
 
 folder, rows, file_format = Path(sys.argv[1]), int(sys.argv[2]), ExportFormat(sys.argv[3])
-store = DuckDBStore(folder / f"{rows}.duckdb", threads=1, memory_limit_mb=128)
+store = DuckDBStore(folder / f"{rows}.duckdb", threads=1, memory_limit_mb=96)
 random = np.random.default_rng(1)
 for frame in range(rows // 20_000):
     batch = SampleBatch(
         unit_id="unit-1", boot_id="1", frame=frame, provenance=Provenance.MEASURED,
         sampled_at_ms=20_000_000 * (1000 - frame) + 1000 * np.arange(20_000), time_uncertainty_s=0.0,
-        temperatures_c=random.normal(20, 5, (20_000, 16)).astype(np.float32),
-        voltages_v=random.normal(3, 1, (20_000, 8)).astype(np.float32))
+        temperatures_c=random.random((20_000, 16), np.float32),
+        voltages_v=random.random((20_000, 8), np.float32))
     store.append([ReceivedBatch(batch=batch, fleet_id="f", gateway_id="g", received_at_ms=0)])
 written = store.export([UnitSpan("unit-1", 0, 2**50)], folder / "out", file_format)
 assert written.rows == rows
@@ -119,5 +119,5 @@ def test_memory_does_not_grow_with_the_export(tmp_path: Path, file_format: Expor
         assert run.returncode == 0, run.stderr
         return int(run.stdout)
 
-    # 1,200,000 rows are 115 MB of channel values: held whole, they would show
-    assert peak_mb(1_200_000) < peak_mb(100_000) + 160
+    # 1,200,000 rows are 115 MB of channel values; what DuckDB holds of them is within its limit of 96 MB
+    assert peak_mb(1_200_000) < peak_mb(100_000) + 90
