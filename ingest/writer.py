@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ingest.stores.contract import StoreRefusedError, StoreUnavailableError
+from ingest.stores.contract import StoreError, StoreRefusedError
 from telemetry.samples import PositionFix, ReceivedBatch
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class StoreWriter:
             except StoreRefusedError:
                 self._told_ok()
                 raise
-            except StoreUnavailableError as error:
+            except StoreError as error:
                 if self.ok:
                     self._log.error("store_away", reason=str(error))
                 self.ok = False

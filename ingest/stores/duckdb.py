@@ -5,12 +5,11 @@ One process opens the file. Writes take turns; reads run beside them, each on a 
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from ingest.stores import duckdb_reading as reading
@@ -24,9 +23,10 @@ from ingest.stores.contract import (
     UnitSpan,
 )
 from ingest.stores.duckdb_export import export
-from ingest.stores.duckdb_file import open_file, told_apart
+from ingest.stores.duckdb_file import open_file, registered, told_apart
+from ingest.stores.duckdb_progress import read_progress, write_progress
 from ingest.stores.plain_rows import grow_rows
-from ingest.stores.progress import FrameRanges, RangeChanges
+from ingest.stores.progress import FrameRanges
 from telemetry.samples import Quality, ReceivedBatch
 
 if TYPE_CHECKING:
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from telemetry.samples import PositionFix
-
-
-# An update in place leaves no dead row behind, as deleting and inserting at every flush would.
-_EXTEND = """
-UPDATE progress p SET last_frame = c.last_frame, received_at = make_timestamp_ms($received_at_ms) FROM changes c
-WHERE p.unit_id = c.unit_id AND p.boot_id = c.boot_id AND p.first_frame = c.first_frame"""
-_FORGET = """
-DELETE FROM progress p USING changes c
-WHERE p.unit_id = c.unit_id AND p.boot_id = c.boot_id AND p.first_frame = c.first_frame"""
-_ADD = "INSERT INTO progress SELECT *, make_timestamp_ms($received_at_ms) FROM changes"
 
 
 class DuckDBStore:
@@ -70,16 +60,17 @@ class DuckDBStore:
         with self._writing, told_apart():
             with self._transaction() as cursor:
                 if self._progress is None:
-                    self._progress = reading.progress(cursor)
+                    self._progress = read_progress(cursor)
                 framed, touched, duplicates = _sift(batches, self._progress)
-                rows = framed
+                plain, made_up = _plain(batches)
+                rows = [*framed, *made_up]
                 plain_newest: dict[str, int] = {}
-                for unit_id, received in _plain_by_unit(batches).items():
+                for unit_id, received in plain.items():
                     written, repeated = self._grow_plain(cursor, unit_id, received, plain_newest)
                     rows = [*rows, *written]
                     duplicates += repeated
                 stored = _insert(cursor, rows)
-                _write_progress(cursor, self._progress, touched, max((r.received_at_ms for r in framed), default=0))
+                write_progress(cursor, self._progress, touched, max((r.received_at_ms for r in framed), default=0))
             self._progress.update(touched)
             self._newest_plain_ms.update(plain_newest)
         return AppendResult(stored_rows=stored, duplicate_batches=duplicates)
@@ -99,7 +90,7 @@ class DuckDBStore:
                 "accuracy_m": pa.array([fix.accuracy_m for fix in fixes], pa.float64()),
             }
         )
-        with self._writing, told_apart(), self._transaction() as cursor, _registered(cursor, "incoming", table):
+        with self._writing, told_apart(), self._transaction() as cursor, registered(cursor, "incoming", table):
             return _count(
                 cursor,
                 "INSERT INTO positions SELECT DISTINCT ON (gateway_id, fixed_at) * FROM incoming "
@@ -196,7 +187,7 @@ class DuckDBStore:
             return [], grown.duplicate_batches
         if len(grown.replaced_ms):
             replaced = pa.table({"sampled_at": pa.array(grown.replaced_ms.view("datetime64[ms]"))})
-            with _registered(cursor, "replaced", replaced):
+            with registered(cursor, "replaced", replaced):
                 cursor.execute(
                     "DELETE FROM samples WHERE unit_id = $1 AND boot_id IS NULL AND (quality & $2) = 0 "
                     "AND sampled_at IN (SELECT sampled_at FROM replaced)",
@@ -207,30 +198,23 @@ class DuckDBStore:
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor inside a transaction that commits at the end; held under `_writing`."""
-        cursor = self._opened().cursor()
+        connection = self._opened()
         try:
-            cursor.begin()
-            yield cursor
-            cursor.commit()
-        except BaseException:
-            with suppress(duckdb.Error):
-                cursor.rollback()
+            with closing(connection.cursor()) as cursor:
+                cursor.begin()
+                yield cursor
+                cursor.commit()
+        except BaseException:  # closing the cursor has rolled its transaction back
             # Whether a failed commit took hold is known to the file alone.
             self._progress = None
             self._newest_plain_ms.clear()
             self._drop_if_invalid()
             raise
-        finally:
-            cursor.close()
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with told_apart():
-            cursor = self._opened().cursor()
-            try:
-                yield cursor
-            finally:
-                cursor.close()
+        with told_apart(), closing(self._opened().cursor()) as cursor:
+            yield cursor
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         if self._closed:
@@ -273,13 +257,22 @@ def _sift(
     return fresh, touched, duplicates
 
 
-def _plain_by_unit(batches: Sequence[ReceivedBatch]) -> dict[str, list[ReceivedBatch]]:
+def _plain(batches: Sequence[ReceivedBatch]) -> tuple[dict[str, list[ReceivedBatch]], list[ReceivedBatch]]:
+    """Batches without a frame number: by unit those with times of their own, and those whose times were made up.
+
+    A made-up time says nothing about which sample it is: such rows are all kept.
+    """
     units: dict[str, list[ReceivedBatch]] = {}
+    made_up: list[ReceivedBatch] = []
     for received in batches:
         batch = received.batch
-        if (batch.boot_id is None or batch.frame is None) and len(batch):
+        if (batch.boot_id is not None and batch.frame is not None) or not len(batch):
+            continue
+        if batch.quality[0] & Quality.TIME_IMPOSSIBLE:
+            made_up.append(received)
+        else:
             units.setdefault(batch.unit_id, []).append(received)
-    return units
+    return units, made_up
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, received: Sequence[ReceivedBatch]) -> int:
@@ -287,51 +280,9 @@ def _insert(cursor: duckdb.DuckDBPyConnection, received: Sequence[ReceivedBatch]
     if not filled:
         return 0
     table = samples_table(filled)
-    with _registered(cursor, "incoming", table):
+    with registered(cursor, "incoming", table):
         cursor.execute("INSERT INTO samples SELECT * FROM incoming")
     return int(table.num_rows)
-
-
-def _write_progress(
-    cursor: duckdb.DuckDBPyConnection,
-    before: dict[tuple[str, str], FrameRanges],
-    after: dict[tuple[str, str], FrameRanges],
-    received_at_ms: int,
-) -> None:
-    extended: list[tuple[str, str, int, int]] = []
-    gone: list[tuple[str, str, int, int]] = []
-    added: list[tuple[str, str, int, int]] = []
-    for (unit_id, boot_id), ranges in after.items():
-        changes = RangeChanges.between(before.get((unit_id, boot_id)) or FrameRanges(), ranges)
-        extended += [(unit_id, boot_id, first, last) for first, last in changes.extended.items()]
-        gone += [(unit_id, boot_id, first, 0) for first in changes.gone]
-        added += [(unit_id, boot_id, first, last) for first, last in changes.added.items()]
-    for rows, statement in ((extended, _EXTEND), (gone, _FORGET), (added, _ADD)):
-        if not rows:
-            continue
-        with _registered(cursor, "changes", _ranges_table(rows)):
-            cursor.execute(statement, {"received_at_ms": received_at_ms} if "$received_at_ms" in statement else {})
-
-
-def _ranges_table(rows: list[tuple[str, str, int, int]]) -> pa.Table:
-    units, boots, firsts, lasts = zip(*rows, strict=True)
-    return pa.table(
-        {
-            "unit_id": pa.array(units, pa.string()),
-            "boot_id": pa.array(boots, pa.string()),
-            "first_frame": pa.array(np.array(firsts, np.uint64)),
-            "last_frame": pa.array(np.array(lasts, np.uint64)),
-        }
-    )
-
-
-@contextmanager
-def _registered(cursor: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    cursor.register(name, table)
-    try:
-        yield
-    finally:
-        cursor.unregister(name)
 
 
 def _count(cursor: duckdb.DuckDBPyConnection, statement: str, *parameters: Any) -> int:

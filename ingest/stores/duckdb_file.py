@@ -44,13 +44,14 @@ CREATE TABLE holds (unit_id VARCHAR NOT NULL, start_at TIMESTAMP_MS NOT NULL, en
 _UNFIT = (
     duckdb.DataError,
     duckdb.IntegrityError,
+    duckdb.InternalError,
     duckdb.InvalidInputException,
     duckdb.NotSupportedError,
     pa.ArrowException,
     OverflowError,
     UnicodeError,
 )
-"""What DuckDB and Arrow raise for values that their columns cannot hold, however often one tries."""
+"""What DuckDB and Arrow raise for values that they cannot hold or stumble over, however often one tries."""
 
 
 def open_file(path: Path, *, threads: int, memory_limit_mb: int) -> duckdb.DuckDBPyConnection:
@@ -92,6 +93,16 @@ def told_apart() -> Iterator[None]:
         raise StoreRefusedError(f"the telemetry store refuses these values: {error}") from error
     except (duckdb.Error, OSError) as error:
         raise StoreUnavailableError(f"the telemetry store does not serve now: {error}") from error
+
+
+@contextmanager
+def registered(cursor: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let SQL see an Arrow table under a name."""
+    cursor.register(name, table)
+    try:
+        yield
+    finally:
+        cursor.unregister(name)
 
 
 def _check_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

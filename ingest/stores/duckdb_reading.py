@@ -11,7 +11,6 @@ import numpy as np
 from ingest.stores.buckets import Buckets
 from ingest.stores.columns import floats, matrix, milliseconds
 from ingest.stores.contract import Band, Series
-from ingest.stores.progress import FrameRanges
 from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, SampleBatch
 
 if TYPE_CHECKING:
@@ -135,16 +134,6 @@ def latest_at(cursor: duckdb.DuckDBPyConnection, unit_id: str) -> int | None:
     row = cursor.execute("SELECT epoch_ms(max(sampled_at)) FROM samples WHERE unit_id = $1", [unit_id]).fetchall()[0]
     newest: int | None = row[0]
     return newest
-
-
-def progress(cursor: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], FrameRanges]:
-    """Which frames of each (unit, boot) are stored."""
-    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for unit_id, boot_id, first, last in cursor.execute(
-        "SELECT unit_id, boot_id, first_frame, last_frame FROM progress ORDER BY unit_id, boot_id, first_frame"
-    ).fetchall():
-        ranges.setdefault((unit_id, boot_id), []).append((first, last))
-    return {boot: FrameRanges(found) for boot, found in ranges.items()}
 
 
 _BEFORE_ALL_MS = -(2**62)

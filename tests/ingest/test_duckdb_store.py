@@ -124,6 +124,15 @@ class TestPlainEdgeNodes:
         np.testing.assert_array_equal(series.temperatures_c.mean, np.array([[20.0, 21.0, 22.0]], np.float32))
         np.testing.assert_array_equal(series.voltages_v.mean, np.array([[3.7]], np.float32))
 
+    def test_rows_whose_time_was_made_up_are_all_kept(self, store: DuckDBStore, make_batch: Make) -> None:
+        made_up = {"boot_id": None, "frame": None, "quality": [Quality.TIME_IMPOSSIBLE]}
+        hot = [make_batch(temperatures_c=[[value]], **made_up) for value in (85.0, 86.0, 87.0)]
+        assert store.append(hot[:2]) == AppendResult(stored_rows=2, duplicate_batches=0)
+        assert store.append(hot[2:]) == AppendResult(stored_rows=1, duplicate_batches=0)
+        store.append([make_batch(boot_id=None, frame=None, temperatures_c=[[20.0]])])
+        series = store.read("unit-1", 0, NOW_MS + 1, 10)
+        assert sorted(series.temperatures_c.mean[:, 0].tolist()) == [20.0, 85.0, 86.0, 87.0]
+
     def test_late_rows_between_stored_ones_are_kept(self, store: DuckDBStore, make_batch: Make) -> None:
         def at(*times_ms: int) -> ReceivedBatch:
             rows = np.full((len(times_ms), 1), 20.0)
@@ -140,6 +149,27 @@ def test_a_flush_with_a_value_no_column_holds_is_refused_whole(store: DuckDBStor
         store.append([good, poison])
     assert store.read("unit-1", 0, NOW_MS + 1, 10).rows == 0
     assert store.append([good]) == AppendResult(stored_rows=2, duplicate_batches=0)
+
+
+def test_after_a_failure_the_file_is_opened_again(store: DuckDBStore, make_batch: Make) -> None:
+    store.append([make_batch(frame=1)])
+    store._connection.close()  # as DuckDB leaves it after a fatal error, a full disk for instance
+    with pytest.raises(StoreUnavailableError):
+        store.append([make_batch(frame=2)])
+    result = store.append([make_batch(frame=1), make_batch(frame=2)])
+    assert result == AppendResult(stored_rows=2, duplicate_batches=1)
+
+
+def test_a_flush_that_fails_half_way_leaves_nothing(store: DuckDBStore, make_batch: Make, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ingest.stores.duckdb.write_progress", fail)
+        with pytest.raises(StoreUnavailableError, match="no space left"):
+            store.append([make_batch(frame=1)])
+    assert store.read("unit-1", 0, NOW_MS + 1, 10).rows == 0
+    assert store.append([make_batch(frame=1)]) == AppendResult(stored_rows=2, duplicate_batches=0)
 
 
 def test_positions_are_kept_once_by_gateway_and_time(store: DuckDBStore) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingest.stores.contract import AppendResult, StoreUnavailableError
+from ingest.stores.contract import AppendResult, StoreInUseError, StoreUnavailableError
 from ingest.writer import BACKOFF_S, Settled, StorePosition, StoreWriter
 from telemetry.samples import PositionFix, ReceivedBatch
 
@@ -100,6 +100,20 @@ async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(told: Tol
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_store_that_another_process_took_over_is_away_and_no_reason_to_refuse(
+    told: Told, make_batch: Make
+) -> None:
+    class Taken:
+        def append(self, _batches: Any) -> AppendResult:
+            raise StoreInUseError("open in another process")
+
+    writer = told.writer(Taken())
+    writer.offer([make_batch()])
+    await writer.finish(BACKOFF_S[0] / 2)
+    assert not writer.ok
+    assert told.refused == []
 
 
 async def test_a_full_queue_counts_what_finds_no_room(store: DuckDBStore, told: Told, make_batch: Make) -> None:
