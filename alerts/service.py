@@ -215,7 +215,7 @@ class AlertService:
             alert=alert.alert_id,
             action=event.action,
             kind=alert.kind,
-            level=event.level,
+            alert_level=event.level,
             state=alert.state,
             pack=alert.pack_id,
             unit=alert.unit_id,
@@ -230,7 +230,8 @@ class AlertService:
         """Pass on a person's step, and wait until it is kept."""
         entry = self._pass_on(change)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(entry.done.wait(), STORED_WITHIN_S)
+            async with asyncio.timeout(STORED_WITHIN_S):
+                await entry.done.wait()
         if entry.refusal is not None:
             raise entry.refusal
         self._teller.tell_now(change.alert)

@@ -75,7 +75,7 @@ class SilenceWatch:
         """Notices that begin or end. `suspicious_packs` have an open thermal alert: their silence is no calm notice."""
         overdue = np.flatnonzero(now_ms - self._heard_ms > self._limit_ms)
         late = {unit_id for place in overdue if self._counts(unit_id := self._units[place])}
-        ended = [self._ended(unit_id, now_ms) for unit_id in self._silent.keys() - late]
+        ended = [self._ended(unit_id, now_ms) for unit_id in self._silent.keys() - late if self._is_over(unit_id)]
         begun = [self._begun(unit_id, now_ms, suspicious_packs) for unit_id in late - self._silent.keys()]
         for transition in ended:
             del self._silent[transition.unit_id]
@@ -87,15 +87,19 @@ class SilenceWatch:
         provenance = self._provenance.get(unit_id)
         return not self._assignments[unit_id].simulated if provenance is None else provenance in _LIVE
 
+    def _is_over(self, unit_id: str) -> bool:
+        """Whether a silence ended that is not overdue: one of an earlier run lasts until the unit is heard in this."""
+        return unit_id in self._provenance or unit_id not in self._assignments or not self._counts(unit_id)
+
     def _begun(self, unit_id: str, now_ms: int, suspicious_packs: frozenset[str]) -> Transition:
         assignment = self._assignments[unit_id]
         heard_ms = int(self._heard_ms[self._place[unit_id]])
         provenance = self._provenance.get(unit_id)
-        since = "since the service began to wait for it" if provenance is None else "any more"
+        since = ", since the service began to wait for it" if provenance is None else ""
         damaged = assignment.pack_class is PackClass.DAMAGED
         suspicious = assignment.pack_id in suspicious_packs
         silent = (
-            f"unit {unit_id} has not reported {since}: for {(now_ms - heard_ms) / 1000:.0f} s, and "
+            f"unit {unit_id} has not reported for {(now_ms - heard_ms) / 1000:.0f} s{since}; "
             f"{silent_after_s(assignment):g} s are allowed"
         )
         reasons = [silent]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from alerts.book import ms_from_utc
 from alerts.messages import alert_topic, encode_alert
-from registry.kinds import AlertState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -89,15 +89,13 @@ class Teller:
         topic = alert_topic(alert)
         self._unpublished[topic] = encode_alert(alert)
         self._unpublished_woken.set()
-        if alert.state is AlertState.CLOSED:
-            self._ending_ms[topic] = 0
+        if alert.closed_at is not None:
+            self._ending_ms[topic] = ms_from_utc(alert.closed_at) + CLOSED_RETAINED_MS
 
     def end_topics(self, now_ms: int) -> None:
         """Empty the topics of alerts that were closed long ago. To be called now and then."""
         for topic, ends_ms in list(self._ending_ms.items()):
-            if ends_ms == 0:
-                self._ending_ms[topic] = now_ms + CLOSED_RETAINED_MS
-            elif now_ms >= ends_ms:
+            if now_ms >= ends_ms:
                 del self._ending_ms[topic]
                 self._unpublished[topic] = b""
                 self._unpublished_woken.set()
@@ -112,8 +110,11 @@ class Teller:
                 untold = next(iter(self._untold.values()))
                 left_s = untold.since_s + PATIENCE_S - loop.time()
                 if left_s > 0 and not self._backlog.away and not untold.entry.done.is_set():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(untold.entry.done.wait(), left_s)
+                    with contextlib.suppress(
+                        TimeoutError
+                    ):  # not wait_for: in Python 3.11 it may swallow a cancellation
+                        async with asyncio.timeout(left_s):
+                            await untold.entry.done.wait()
                 else:
                     self.tell_now(untold.alert)
 

@@ -1,0 +1,143 @@
+"""Changes that wait for the registry: bounded, in order, and never without a critical."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+
+from alerts.backlog import Backlog
+from alerts.book import AlertBook, ms_from_utc
+from alerts.levels import Subject, Transition
+from registry.errors import UnavailableError
+from registry.kinds import AlertKind, Level
+from registry.registry import Registry
+from telemetry.samples import Provenance
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Flaky(Registry):
+    """A real registry that answers `busy` so many times, before or after it wrote."""
+
+    busy_before = 0
+    busy_after = 0
+
+    def raise_alert(self, alert, event):
+        self._busy("busy_before")
+        super().raise_alert(alert, event)
+        self._busy("busy_after")
+
+    def change_alert(self, alert, event, expected_version):
+        self._busy("busy_before")
+        kept = super().change_alert(alert, event, expected_version)
+        self._busy("busy_after")
+        return kept
+
+    def _busy(self, which):
+        left = getattr(self, which)
+        if left:
+            setattr(self, which, left - 1)
+            raise UnavailableError("the database is busy")
+
+
+@pytest.fixture
+def registry(tmp_path):
+    registry = Flaky.open(f"sqlite:///{tmp_path / 'registry.db'}")
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def book():
+    numbers = itertools.count(1)
+    return AlertBook(lambda: f"alert-{next(numbers)}")
+
+
+def changes(book, *levels, pack_id="pack-1"):
+    found = []
+    for second, level in enumerate(levels):
+        transition = Transition(
+            subject=Subject(AlertKind.THERMAL, pack_id, Provenance.MEASURED),
+            before=Level.NORMAL,
+            level=level,
+            cause="ceiling",
+            reasons=(f"{level} at {second}",),
+            sampled_at_ms=ms_from_utc(NOW) + 1000 * second,
+            pack_id=pack_id,
+            unit_id="unit-1",
+            gateway_id="gateway-1",
+            fleet_id="fleet-1",
+        )
+        found += book.take(transition, NOW)
+    return found
+
+
+async def ignore(_entry):
+    pass
+
+
+async def saved(backlog):
+    while len(backlog):
+        await backlog._save_first()
+
+
+async def test_when_full_an_alert_keeps_its_newest_state_and_new_alerts_fit(registry, book):
+    backlog = Backlog(registry, refused=ignore, kept=2)
+    for change in changes(book, Level.WARNING, Level.NORMAL, Level.WARNING, Level.CRITICAL):
+        backlog.add(change)
+    for number in range(2, 5):
+        backlog.add(*changes(book, Level.CRITICAL, pack_id=f"pack-{number}"))
+    assert (len(backlog), backlog.folded) == (5, 2)
+    await saved(backlog)
+    assert {alert.pack_id: alert.level for alert in registry.alerts()} == {
+        f"pack-{number}": Level.CRITICAL for number in range(1, 5)
+    }
+    first, folded = registry.alert_events("alert-1")
+    assert (first.action, folded.action, folded.from_state) == ("raise", "worsen", "raised")
+    assert folded.reasons == ["normal at 1", "warning at 2", "critical at 3"]
+
+
+async def test_after_folding_versions_still_agree(registry, book):
+    backlog = Backlog(registry, refused=ignore, kept=1)
+    for change in changes(book, Level.WARNING, Level.CRITICAL):
+        backlog.add(change)
+    await saved(backlog)
+    alert = registry.alert("alert-1")
+    acknowledged = book.acknowledge("alert-1", version=alert.version, by="Ann", comment="", now=NOW)
+    entry = backlog.add(acknowledged)
+    await saved(backlog)
+    assert entry.refusal is None
+    assert registry.alert("alert-1").acknowledged_by == "Ann"
+
+
+@pytest.mark.parametrize("which", ["busy_before", "busy_after"])
+async def test_a_try_that_failed_is_repeated_and_written_once(registry, book, which):
+    backlog = Backlog(registry, refused=ignore)
+    for change in changes(book, Level.WARNING, Level.CRITICAL):
+        backlog.add(change)
+    for _ in range(2):
+        setattr(registry, which, 1)
+        assert not await backlog._save_first()
+        assert backlog.away
+        assert await backlog._save_first()
+        assert not backlog.away
+    assert [event.action for event in registry.alert_events("alert-1")] == ["raise", "worsen"]
+    assert registry.alert("alert-1").version == 2
+
+
+async def test_a_change_of_an_alert_that_the_registry_lost_is_kept_as_a_new_one(registry, book):
+    _, change = changes(book, Level.WARNING, Level.CRITICAL)
+    backlog = Backlog(registry, refused=ignore)
+    backlog.add(change)
+    await saved(backlog)
+    assert registry.alert("alert-1").level is Level.CRITICAL
+
+
+async def test_draining_gives_up_when_the_registry_is_away(registry, book):
+    backlog = Backlog(registry, refused=ignore)
+    backlog.add(*changes(book, Level.WARNING))
+    registry.busy_before = 99
+    await backlog.drain()
+    assert len(backlog) == 1
