@@ -1,4 +1,4 @@
-/** Why a payload was refused, in words. A reason that has none yet is shown as it came. */
+/** Why a payload was refused, or a value in it doubted, in words. A reason that has none yet is shown as it came. */
 
 const REASONS: Readonly<Record<string, string>> = {
   acknowledgement: "acknowledgement of nothing that was sent",
@@ -29,12 +29,14 @@ const REASONS: Readonly<Record<string, string>> = {
   protobuf_malformed: "not readable as a Sparkplug payload",
   provenance: "unknown provenance",
   state_malformed: "state message not readable",
+  temperature_suspect: "suspect temperature, kept and judged",
   time_impossible: "impossible time",
   times_not_increasing: "sample times do not increase",
   timestamp_missing: "no timestamp",
   topic: "topic that no unit or gateway may use",
   unknown_unit: "unit that nobody registered",
   value_range: "value out of its range",
+  voltage_suspect: "suspect voltage, kept and judged",
 };
 
 export function refusalWords(reason: string): string {
