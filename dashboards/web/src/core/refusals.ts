@@ -23,6 +23,7 @@ const REASONS: Readonly<Record<string, string>> = {
   internal: "fault inside the service",
   metric_missing: "a required metric is missing",
   metric_twice: "a metric named twice",
+  other_suspect: "suspect reading, kept",
   payload_metrics: "too many metrics",
   payload_oversize: "payload too large",
   position: "position not readable",
