@@ -19,12 +19,13 @@ from alerts.reasons import circumstances_of, reasons_of
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, DEFAULT_REPORT_INTERVAL_S, LATCHING_FROM, RULES, Rules
 from alerts.seen_frames import SeenFrames
 from registry.kinds import AlertKind, Level
+from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from registry.enrolment import Assignment
-    from telemetry.samples import Provenance, ReceivedBatch
+    from telemetry.samples import ReceivedBatch
 
 UNREGISTERED_UNITS_KEPT = 10_000
 """**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
@@ -137,15 +138,18 @@ class Engine:
         packings: dict[tuple[int, int], _Packing] = {}
         for order, received in enumerate(batches):
             batch = received.batch
+            begins_replay = batch.provenance is Provenance.REPLAYED and self._is_new_boot(received)
             if not len(batch) or self._is_duplicate(received):
                 continue
             key = (batch.unit_id, batch.provenance)
             layout = (batch.temperatures_c.shape[1], batch.voltages_v.shape[1])
             series = self._series.get(key)
-            if series is not None and series.states.layout != layout:
+            if series is not None and (series.states.layout != layout or begins_replay):
                 transitions += self._take_in(packings)
                 packings = {}
                 self._retire(key)
+                if begins_replay:  # another recording, or the same once more: what one before it settled is not its
+                    self._settled.pop(series.subject, None)
                 series = None
             if series is None:
                 series = self._begin(received, layout)
@@ -168,6 +172,10 @@ class Engine:
         crossings = [crossing for packing in packings.values() for crossing in self._evaluate(packing)]
         crossings.sort(key=lambda crossing: crossing.order)
         return [transition for crossing in crossings if (transition := self._transition(crossing)) is not None]
+
+    def _is_new_boot(self, received: ReceivedBatch) -> bool:
+        seen, boot_id = self._seen.get(received.batch.unit_id), received.batch.boot_id
+        return boot_id is not None and (seen is None or not seen.knows(boot_id))
 
     def _is_duplicate(self, received: ReceivedBatch) -> bool:
         batch = received.batch

@@ -8,7 +8,7 @@ import numpy as np
 
 from alerts.rules import SUSPECT_ABOVE_C
 from registry.kinds import Level
-from telemetry.samples import Provenance
+from telemetry.samples import Provenance, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,8 @@ def circumstances_of(received: ReceivedBatch, late_by_ms: int) -> list[str]:
     elif received.batch.historical:
         delay_s = (received.received_at_ms - int(received.batch.sampled_at_ms[-1])) / 1000
         circumstances.append(f"late: kept by the gateway, and sent {_duration(delay_s)} after it was sampled")
+    if np.any(received.batch.quality & Quality.TIME_IMPOSSIBLE):
+        circumstances.append("its unit's clock was impossibly wrong: taken as sampled when it was received")
     match received.batch.provenance:
         case Provenance.MEASURED:
             pass

@@ -21,6 +21,10 @@ class SeenFrames:
         self._latest_boot: str | None = None
         self._latest_range: list[int] = [0, 0]
 
+    def knows(self, boot_id: str) -> bool:
+        """Whether a frame of this boot was noted."""
+        return boot_id in self._boots
+
     def add(self, boot_id: str, frame: int) -> bool:
         """Note a frame; False if it was there."""
         if boot_id == self._latest_boot and frame == self._latest_range[1] + 1:

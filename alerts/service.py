@@ -25,6 +25,7 @@ from alerts.silence import SilenceWatch
 from alerts.teller import Teller
 from registry.errors import RegistryError
 from registry.kinds import AlertKind, AlertState
+from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -105,13 +106,7 @@ class AlertService:
         """Take over assignments, open alerts, and what ended lately. Raises RegistryError."""
         await self._refresh()
         open_alerts = await asyncio.to_thread(self._registry.open_alerts)
-        ended = [
-            (alert, settled)
-            for alert in await asyncio.to_thread(self._registry.alerts, limit=ENDED_ALERTS_RESTORED)
-            if alert.state in {AlertState.CLEARED, AlertState.CLOSED}
-            if (settled := await asyncio.to_thread(_settled, self._registry, alert)) is not None
-        ]
-        for alert, settled in reversed(ended):  # a subject's newest comes last, and stays
+        for alert, settled in await asyncio.to_thread(_ended_lately, self._registry):
             self._engine.restore(subject_of(alert), settled=settled)
             self._teller.publish_soon(alert)
         for alert in open_alerts:
@@ -287,9 +282,20 @@ class AlertService:
             await asyncio.sleep(CHECK_EVERY_S)
 
 
-def _settled(registry: Registry, alert: Alert) -> Settled | None:
-    """What an alert that ended has settled: from its first sample to the newest that its history names."""
-    times = [event.sampled_at for event in registry.alert_events(alert.alert_id) if event.sampled_at is not None]
-    if not times:
-        return None
-    return Settled(from_ms=ms_from_utc(alert.sampled_at), until_ms=ms_from_utc(max(times)), peak=alert.peak_level)
+def _ended_lately(registry: Registry) -> list[tuple[Alert, Settled | None]]:
+    """Alerts that ended, and what each settled: from its first sample to the newest that its history names.
+
+    Oldest first, so that a subject's latest stays. A replay settles nothing: the next one is another history.
+    """
+    found: list[tuple[Alert, Settled | None]] = []
+    for alert in reversed(registry.alerts(limit=ENDED_ALERTS_RESTORED)):
+        if alert.state not in {AlertState.CLEARED, AlertState.CLOSED}:
+            continue
+        events = registry.alert_events(alert.alert_id)
+        until = max((event.sampled_at for event in events if event.sampled_at is not None), default=None)
+        if until is None or alert.provenance is Provenance.REPLAYED:
+            found.append((alert, None))
+            continue
+        from_ms = ms_from_utc(alert.sampled_at)
+        found.append((alert, Settled(from_ms=from_ms, until_ms=ms_from_utc(until), peak=alert.peak_level)))
+    return found

@@ -42,7 +42,9 @@ def _assignment(unit_id: str = "unit-1", **given: Any) -> Assignment:
 def _received(times_s: Any, temperatures_c: Any, **given: Any) -> ReceivedBatch:
     """One batch; times in s after START_MS, temperatures (n, T) or (n,) of one probe."""
     times_ms = START_MS + np.rint(np.atleast_1d(times_s) * 1000).astype(np.int64)
-    columns = np.asarray(temperatures_c, np.float32).reshape(len(times_ms), -1)
+    columns = np.asarray(temperatures_c, np.float32)
+    if columns.ndim == 1:
+        columns = columns.reshape(len(times_ms), -1)
     voltages = np.asarray(given.pop("voltages_v", np.zeros((len(times_ms), 0))), np.float32)
     envelope = {"fleet_id": "fleet-1", "gateway_id": "gateway-1", "received_at_ms": int(times_ms[-1])}
     envelope = {name: given.pop(name, default) for name, default in envelope.items()}
@@ -56,7 +58,7 @@ def _received(times_s: Any, temperatures_c: Any, **given: Any) -> ReceivedBatch:
     batch = SampleBatch(
         sampled_at_ms=times_ms,
         temperatures_c=columns,
-        voltages_v=voltages.reshape(len(times_ms), -1),
+        voltages_v=voltages,
         **(fields | given),
     )
     return ReceivedBatch(batch=batch, **envelope)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Standing, Subject
 from registry.kinds import AlertKind, Level
-from telemetry.samples import Provenance
+from telemetry.samples import Provenance, Quality
 
 PACK = Subject(AlertKind.THERMAL, "pack-1", Provenance.MEASURED)
 
@@ -102,6 +102,33 @@ def test_a_replay_never_hides_or_touches_what_is_measured(engine, received):
     assert transition.reasons[-1] == "replayed: a recording, not measured now"
     assert told(engine.observe([received([1], [25])])) == []
     assert engine.observe([received([2], [86])])[0].subject == PACK
+
+
+def test_each_replay_is_a_history_of_its_own(engine, received):
+    """The second ends later than the first, and so overlaps it in time; its alert was closed in between."""
+    first = [received(range(5), [25, 65, 85, 90, 95], provenance=Provenance.REPLAYED, boot_id="r-1", frame=1)]
+    second = [received(range(2, 7), [25, 65, 85, 90, 95], provenance=Provenance.REPLAYED, boot_id="r-2", frame=1)]
+    of_replay = [("pack-1", "warning"), ("pack-1", "critical"), ("pack-1", "runaway")]
+    assert told(engine.observe(first)) == of_replay
+    engine.release(PACK._replace(provenance=Provenance.REPLAYED))
+    assert told(engine.observe([*second, *first])) == of_replay
+    assert told(engine.observe(second)) == []
+
+
+def test_an_impossible_clock_is_named(engine, received):
+    impossible = received([0], [85], quality=np.array([Quality.TIME_IMPOSSIBLE], np.uint32))
+    (transition,) = engine.observe([impossible])
+    assert transition.reasons[-1].startswith("its unit's clock was impossibly wrong")
+
+
+@pytest.mark.parametrize(("probes", "voltages"), [(0, 0), (0, 3), (1, 0), (200, 100)])
+def test_any_number_of_channels_can_be_evaluated(engine, received, probes, voltages):
+    for first in (0, 3):
+        columns = np.full((3, probes), 61.0)
+        volts = np.full((3, voltages), 3.7)
+        batch = received(range(first, first + 3), columns, voltages_v=volts)
+        levels = told(engine.observe([batch]))
+        assert levels == ([("pack-1", "warning")] if probes and not first else [])
 
 
 @pytest.mark.parametrize(
