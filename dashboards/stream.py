@@ -84,7 +84,8 @@ async def board_events(
 
 async def _set_within(happening: asyncio.Event, timeout_s: float) -> bool:
     try:
-        await asyncio.wait_for(happening.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await happening.wait()
     except TimeoutError:
         return False
     return True

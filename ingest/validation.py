@@ -168,6 +168,10 @@ def _on(where: NDArray[np.bool_], flag: Quality) -> NDArray[np.uint32]:
     return np.where(rows, np.uint32(flag), np.uint32(0))
 
 
+_SPOKEN = {"c": "degC", "v": "V", "pct": "%"}
+"""Units as people read them, by the suffix of the column's name."""
+
+
 def _suspicion(name: str, flag: Quality, values: NDArray[np.float32], suspect: NDArray[np.bool_]) -> Finding:
     first = tuple(int(index[0]) for index in np.nonzero(suspect))
     quantity, unit = name.rsplit("_", 1)
@@ -175,8 +179,8 @@ def _suspicion(name: str, flag: Quality, values: NDArray[np.float32], suspect: N
     more = int(suspect.sum()) - 1
     return Finding(
         reason=(flag.name or "suspect").lower(),
-        detail=f"{quantity.removesuffix('s')}{column} is {values[first]:g} {unit}, no value of a sound instrument"
-        + (f"; {more} more in this batch" if more else ""),
+        detail=f"{quantity.removesuffix('s')}{column} is {values[first]:g} {_SPOKEN.get(unit, unit)}, "
+        "no value of a sound instrument" + (f"; {more} more in this batch" if more else ""),
     )
 
 

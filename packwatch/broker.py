@@ -152,7 +152,8 @@ class EmbeddedBroker:
             self._reloaded.clear()
             self._child.send_signal(signal.SIGHUP)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reloaded.wait(), 5)
+                async with asyncio.timeout(5):
+                    await self._reloaded.wait()
 
     async def stop(self) -> None:
         """End the broker and wait for it."""
@@ -161,7 +162,8 @@ class EmbeddedBroker:
         if child is not None and child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), _STOP_DEADLINE_S)
+                async with asyncio.timeout(_STOP_DEADLINE_S):
+                    await child.wait()
             except TimeoutError:
                 child.kill()
                 await child.wait()
