@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -36,6 +36,10 @@ class StoreRefusedError(StoreError):
     """The store will never take these batches in this form; others may still go in."""
 
 
+class StoreFencedError(StoreError):
+    """Another worker writes for this group now: nothing was kept, and this worker must neither repeat nor settle it."""
+
+
 class ExportFormat(StrEnum):
     """The file formats of an export."""
 
@@ -49,6 +53,28 @@ class UnitSpan(NamedTuple):
     unit_id: str
     start_ms: int
     end_ms: int
+
+
+class OutboxRange(NamedTuple):
+    """Records of a gateway's outbox that are settled: sequences `first` to `last`, both included."""
+
+    fleet_id: str
+    gateway_id: str
+    outbox_id: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """The right to write for a group, as a lease of the registry gives it."""
+
+    group: str
+    """The fleet, or "*" for all of them."""
+    number: int
+    """Grows with every change of hands, over all groups of one registry."""
+    held: Callable[[], bool]
+    """Whether the lease still stands. Quick; asked from the thread that writes, just before a write takes hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +135,34 @@ class TelemetryStore(Protocol):
     SIGKILL. Nothing may be called after `close`. All raise StoreUnavailableError when the store cannot serve now.
     """
 
-    def append(self, batches: Sequence[ReceivedBatch]) -> AppendResult:
+    def append(
+        self, batches: Sequence[ReceivedBatch], settled: Sequence[OutboxRange] = (), fences: Sequence[Fence] = ()
+    ) -> AppendResult:
         """Keep all batches in one transaction, or none. Raises StoreRefusedError when one of them can never go in.
 
         A batch with boot and frame is kept once by (unit, boot, frame); rows of a plain edge node are kept once by
         (unit, channel, time), so that a later message may add channels to a time that is stored.
+
+        `settled` is kept in the same transaction; a store without transactions keeps it after the batches. There may
+        be ranges without batches (what was quarantined or dropped is settled too), known ranges, and overlaps.
+
+        `fences` are those of the groups written for. Just before the write takes hold (a store without transactions:
+        before the batches, and again before the progress) the store asks each whether it is `held`, and compares its
+        number with the highest that it has kept for that group or for "*" (for "*": for any group); where either says
+        no it raises StoreFencedError and keeps nothing. Highest numbers are kept with the write.
         """
 
-    def append_positions(self, fixes: Sequence[PositionFix]) -> int:
-        """Keep positions, once each by gateway and time. Returns how many were new."""
+    def append_positions(
+        self, fixes: Sequence[PositionFix], settled: Sequence[OutboxRange] = (), fences: Sequence[Fence] = ()
+    ) -> int:
+        """Keep positions, once each by gateway and time. Returns how many were new. Otherwise as `append`."""
+
+    def outbox_progress(self) -> tuple[OutboxRange, ...]:
+        """All that was ever settled, as the fewest ranges, ordered; ranges of one outbox neither overlap nor touch.
+
+        Losing some of it after a crash is no error (the records come again and are found to be duplicates), naming
+        what is not kept would be.
+        """
 
     def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
         """One unit's history in at most `points` buckets; as measured when it has no more rows than that."""

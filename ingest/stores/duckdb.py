@@ -18,13 +18,14 @@ from ingest.stores.contract import (
     AppendResult,
     ExportFormat,
     ExportSummary,
+    OutboxRange,
     Series,
     StoreUnavailableError,
     UnitSpan,
 )
 from ingest.stores.duckdb_export import export
 from ingest.stores.duckdb_file import open_file, registered, told_apart
-from ingest.stores.duckdb_progress import read_progress, write_progress
+from ingest.stores.duckdb_progress import FRAMES, OUTBOXES, keep_fences
 from ingest.stores.plain_rows import grow_rows
 from ingest.stores.progress import FrameRanges
 from telemetry.samples import Quality, ReceivedBatch
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ingest.stores.contract import Fence
     from telemetry.samples import PositionFix
+
+
+_Progress = dict[tuple[str, ...], FrameRanges]
 
 
 class DuckDBStore:
@@ -53,14 +58,18 @@ class DuckDBStore:
         self._connection: duckdb.DuckDBPyConnection | None = open_file(
             path, threads=threads, memory_limit_mb=memory_limit_mb
         )
-        self._progress: dict[tuple[str, str], FrameRanges] | None = None
+        self._progress: _Progress | None = None
+        self._outboxes: _Progress | None = None
         self._newest_plain_ms: dict[str, int] = {}
 
-    def append(self, batches: Sequence[ReceivedBatch]) -> AppendResult:
+    def append(
+        self, batches: Sequence[ReceivedBatch], settled: Sequence[OutboxRange] = (), fences: Sequence[Fence] = ()
+    ) -> AppendResult:
+        received_at_ms = max((received.received_at_ms for received in batches), default=0)
         with self._writing, told_apart():
             with self._transaction() as cursor:
                 if self._progress is None:
-                    self._progress = read_progress(cursor)
+                    self._progress = FRAMES.read(cursor)
                 framed, touched, duplicates = _sift(batches, self._progress)
                 plain, made_up = _plain(batches)
                 rows = [*framed, *made_up]
@@ -70,18 +79,23 @@ class DuckDBStore:
                     rows = [*rows, *written]
                     duplicates += repeated
                 stored = _insert(cursor, rows)
-                write_progress(cursor, self._progress, touched, max((r.received_at_ms for r in framed), default=0))
+                FRAMES.write(cursor, self._progress, touched, received_at_ms)
+                outboxes = self._settle(cursor, settled)
+                keep_fences(cursor, fences)
             self._progress.update(touched)
+            self._keep_settled(outboxes)
             self._newest_plain_ms.update(plain_newest)
         return AppendResult(stored_rows=stored, duplicate_batches=duplicates)
 
-    def append_positions(self, fixes: Sequence[PositionFix]) -> int:
-        if not fixes:
+    def append_positions(
+        self, fixes: Sequence[PositionFix], settled: Sequence[OutboxRange] = (), fences: Sequence[Fence] = ()
+    ) -> int:
+        if not fixes and not settled:
             return 0
         table = pa.table(
             {
-                "fleet_id": [fix.fleet_id for fix in fixes],
-                "gateway_id": [fix.gateway_id for fix in fixes],
+                "fleet_id": pa.array([fix.fleet_id for fix in fixes], pa.string()),
+                "gateway_id": pa.array([fix.gateway_id for fix in fixes], pa.string()),
                 "fixed_at": pa.array([fix.fixed_at_ms for fix in fixes], pa.timestamp("ms")),
                 "latitude_deg": pa.array([fix.latitude_deg for fix in fixes], pa.float64()),
                 "longitude_deg": pa.array([fix.longitude_deg for fix in fixes], pa.float64()),
@@ -90,13 +104,27 @@ class DuckDBStore:
                 "accuracy_m": pa.array([fix.accuracy_m for fix in fixes], pa.float64()),
             }
         )
-        with self._writing, told_apart(), self._transaction() as cursor, registered(cursor, "incoming", table):
-            return _count(
-                cursor,
-                "INSERT INTO positions SELECT DISTINCT ON (gateway_id, fixed_at) * FROM incoming "
-                "WHERE NOT EXISTS (SELECT 1 FROM positions p WHERE p.gateway_id = incoming.gateway_id "
-                "AND p.fixed_at = incoming.fixed_at)",
-            )
+        with self._writing, told_apart():
+            with self._transaction() as cursor, registered(cursor, "incoming", table):
+                new = _count(
+                    cursor,
+                    "INSERT INTO positions SELECT DISTINCT ON (gateway_id, fixed_at) * FROM incoming "
+                    "WHERE NOT EXISTS (SELECT 1 FROM positions p WHERE p.gateway_id = incoming.gateway_id "
+                    "AND p.fixed_at = incoming.fixed_at)",
+                )
+                outboxes = self._settle(cursor, settled)
+                keep_fences(cursor, fences)
+            self._keep_settled(outboxes)
+        return new
+
+    def outbox_progress(self) -> tuple[OutboxRange, ...]:
+        with self._reading() as cursor:
+            found = OUTBOXES.read(cursor)
+        return tuple(
+            OutboxRange(fleet_id, gateway_id, outbox_id, first, last)
+            for (fleet_id, gateway_id, outbox_id), ranges in found.items()
+            for first, last in ranges.ranges().items()
+        )
 
     def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
         with self._reading() as cursor:
@@ -167,6 +195,27 @@ class DuckDBStore:
                 self._connection.close()
                 self._connection = None
 
+    def _settle(self, cursor: duckdb.DuckDBPyConnection, settled: Sequence[OutboxRange]) -> _Progress:
+        """Write the ranges; the outboxes' progress with them (copies)."""
+        if not settled:
+            return {}
+        if self._outboxes is None:
+            self._outboxes = OUTBOXES.read(cursor)
+        touched: _Progress = {}
+        for *key, first, last in settled:
+            outbox = tuple(key)
+            ranges = touched.get(outbox)
+            if ranges is None:
+                known = self._outboxes.get(outbox)
+                ranges = touched[outbox] = FrameRanges() if known is None else known.copy()
+            ranges.add_range(first, last)
+        OUTBOXES.write(cursor, self._outboxes, touched)
+        return touched
+
+    def _keep_settled(self, outboxes: _Progress) -> None:
+        if self._outboxes is not None:
+            self._outboxes.update(outboxes)
+
     def _grow_plain(
         self,
         cursor: duckdb.DuckDBPyConnection,
@@ -206,7 +255,7 @@ class DuckDBStore:
                 cursor.commit()
         except BaseException:  # closing the cursor has rolled its transaction back
             # Whether a failed commit took hold is known to the file alone.
-            self._progress = None
+            self._progress = self._outboxes = None
             self._newest_plain_ms.clear()
             self._drop_if_invalid()
             raise
@@ -234,12 +283,10 @@ class DuckDBStore:
             self._connection = None
 
 
-def _sift(
-    batches: Sequence[ReceivedBatch], progress: dict[tuple[str, str], FrameRanges]
-) -> tuple[list[ReceivedBatch], dict[tuple[str, str], FrameRanges], int]:
+def _sift(batches: Sequence[ReceivedBatch], progress: _Progress) -> tuple[list[ReceivedBatch], _Progress, int]:
     """Batches whose frame is new, the boots' progress with them (copies), and how many were known."""
     fresh: list[ReceivedBatch] = []
-    touched: dict[tuple[str, str], FrameRanges] = {}
+    touched: _Progress = {}
     duplicates = 0
     for received in batches:
         batch = received.batch

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 CREATE TABLE store_version (version INTEGER NOT NULL);
-INSERT INTO store_version VALUES (1);
+INSERT INTO store_version VALUES (2);
 CREATE TABLE samples (
     unit_id VARCHAR NOT NULL, boot_id VARCHAR, frame UBIGINT, gateway_id VARCHAR NOT NULL,
     sampled_at TIMESTAMP_MS NOT NULL, received_at TIMESTAMP_MS NOT NULL, time_uncertainty_s FLOAT,
@@ -39,6 +39,12 @@ CREATE TABLE positions (
     latitude_deg DOUBLE NOT NULL, longitude_deg DOUBLE NOT NULL, speed_m_s DOUBLE, heading_deg DOUBLE,
     accuracy_m DOUBLE);
 CREATE TABLE holds (unit_id VARCHAR NOT NULL, start_at TIMESTAMP_MS NOT NULL, end_at TIMESTAMP_MS NOT NULL);
+"""
+_SINCE_2 = """
+CREATE TABLE outbox_progress (
+    fleet_id VARCHAR NOT NULL, gateway_id VARCHAR NOT NULL, outbox_id VARCHAR NOT NULL,
+    first_sequence UBIGINT NOT NULL, last_sequence UBIGINT NOT NULL);
+CREATE TABLE fences (lease_group VARCHAR NOT NULL, number UBIGINT NOT NULL);
 """
 
 _UNFIT = (
@@ -110,12 +116,18 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         names = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
         if not names:
             connection.begin()
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + _SINCE_2)
             connection.commit()
             return
         if "store_version" not in names:
             raise StoreCorruptError(f"{path} is a DuckDB file, but no telemetry store of Packwatch")
         (version,) = connection.execute("SELECT version FROM store_version").fetchall()[0]
+        if version == 1:
+            connection.begin()
+            connection.execute(_SINCE_2)
+            connection.execute("UPDATE store_version SET version = 2")
+            connection.commit()
+            return
     except duckdb.Error as error:
         raise _opening_error(path, error) from error
     if version != SCHEMA_VERSION:

@@ -1,13 +1,13 @@
-"""Which frames of a unit's boot are stored: whole numbers as ranges, since nearly all arrive in order."""
+"""Which frames of a boot are stored, which records of an outbox settled: ranges, since nearly all arrive in order."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 
 class FrameRanges:
-    """A set of frame numbers, kept as the fewest closed ranges."""
+    """A set of frame or record numbers, kept as the fewest closed ranges."""
 
     __slots__ = ("_firsts", "_lasts")
 
@@ -38,6 +38,15 @@ class FrameRanges:
             self._firsts.insert(at + 1, frame)
             self._lasts.insert(at + 1, frame)
         return True
+
+    def add_range(self, first: int, last: int) -> None:
+        """Put `first` to `last` in, both included; some of them may be there."""
+        low = bisect_left(self._lasts, first - 1)
+        high = bisect_right(self._firsts, last + 1)
+        if low < high:
+            first, last = min(first, self._firsts[low]), max(last, self._lasts[high - 1])
+        self._firsts[low:high] = [first]
+        self._lasts[low:high] = [last]
 
     def copy(self) -> FrameRanges:
         twin = FrameRanges()

@@ -165,7 +165,7 @@ def test_a_flush_that_fails_half_way_leaves_nothing(store: DuckDBStore, make_bat
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("ingest.stores.duckdb.write_progress", fail)
+        patched.setattr("ingest.stores.duckdb_progress.RangesTable.write", fail)
         with pytest.raises(StoreUnavailableError, match="no space left"):
             store.append([make_batch(frame=1)])
     assert store.read("unit-1", 0, NOW_MS + 1, 10).rows == 0

@@ -19,6 +19,16 @@ def test_ranges_hold_what_a_set_holds(frames: list[int]) -> None:
     assert all(first > last + 1 for first, last in zip(firsts[1:], lasts, strict=False)), "ranges that touch are one"
 
 
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9))))
+def test_whole_ranges_melt_into_what_is_there(pieces: list[tuple[int, int]]) -> None:
+    at_once, one_by_one = FrameRanges(), FrameRanges()
+    for first, more in pieces:
+        at_once.add_range(first, first + more)
+        for number in range(first, first + more + 1):
+            one_by_one.add(number)
+    assert at_once.ranges() == one_by_one.ranges()
+
+
 @given(st.lists(st.integers(0, 40)), st.lists(st.integers(0, 40)))
 def test_changes_lead_from_one_state_to_the_next(before: list[int], more: list[int]) -> None:
     ranges = FrameRanges()
