@@ -7,7 +7,7 @@ import cbor2
 import pytest
 
 from telemetry import cbor, frames, limits, scaling, unit_link
-from telemetry.sparkplug import batches, payload, scalars
+from telemetry.sparkplug import acknowledgement, batches, payload, scalars
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/wire.md").read_text(encoding="utf-8")
@@ -49,6 +49,14 @@ def test_every_metric_is_documented_with_its_alias():
     for names, alias in re.findall(r"^\| (`\w+/\w+`.*?) \|.*\| ([0-9, ]+) \|$", DOCUMENT, re.MULTILINE):
         rows.update(zip(re.findall(r"`(.+?)`", names), map(int, alias.split(",")), strict=True))
     assert rows == dict(batches.SAMPLE_ALIASES)
+
+
+def test_the_acknowledgement_is_documented():
+    for name in [*acknowledgement.OUTBOX_DATATYPES, *acknowledgement.Replaced.__slots__]:
+        assert quoted(name)
+    for limit in (acknowledgement.STORED_RANGES_LIMIT, acknowledgement.REPLACED_RANGES_LIMIT):
+        assert f"at most {limit};" in DOCUMENT
+    assert f"at most {acknowledgement.REPLACED_DETAILS_LIMIT} of" in DOCUMENT
 
 
 def test_every_scalar_is_documented():
