@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    UniqueConstraint,
     event,
     text,
 )
@@ -273,6 +274,53 @@ class QuarantineCount(Base, kw_only=True):
     __tablename__ = "quarantine_counts"
     reason: Mapped[Slug] = mapped_column(primary_key=True)
     entries: Mapped[int] = mapped_column(BigInteger)
+
+
+class MissingSamples(Base, kw_only=True):
+    """Samples that a unit took and that its gateway let go: its outbox was full. Told once for a stretch of frames."""
+
+    __tablename__ = "missing_samples"
+    __table_args__ = (
+        UniqueConstraint(
+            "fleet_id",
+            "gateway_id",
+            "outbox_id",
+            "outbox_sequence",
+            "unit_id",
+            "boot_id",
+            "first_frame",
+            name="uq_missing_samples_record",
+        ),
+    )
+    id: Mapped[SerialId] = mapped_column(init=False)
+    reported_at: Mapped[datetime]
+    """When ingest heard of it."""
+    fleet_id: Mapped[Claimed]
+    gateway_id: Mapped[Claimed]
+    outbox_id: Mapped[Claimed]
+    outbox_sequence: Mapped[int] = mapped_column(BigInteger)
+    """The record of the outbox that tells of it."""
+    unit_id: Mapped[Claimed] = mapped_column(index=True)
+    boot_id: Mapped[Claimed]
+    first_frame: Mapped[int] = mapped_column(BigInteger)
+    last_frame: Mapped[int] = mapped_column(BigInteger)
+    samples_lost: Mapped[int] = mapped_column(BigInteger)
+    kept_period_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    """The stretch was thinned to one sample in that time; None: nothing of it is kept."""
+    from_at: Mapped[datetime]
+    to_at: Mapped[datetime]
+    why: Mapped[Told]
+
+
+class Lease(Base, kw_only=True):
+    """Who may write for a group ("*" = all), until when. A lease that has run out is whoever's comes first."""
+
+    __tablename__ = "leases"
+    group: Mapped[Name] = mapped_column(primary_key=True)
+    holder: Mapped[Name]
+    fence: Mapped[int] = mapped_column(BigInteger)
+    """Grows over all groups with every change of hands."""
+    expires_at: Mapped[datetime]
 
 
 class Account(Base, kw_only=True):

@@ -9,8 +9,10 @@ from __future__ import annotations
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.inventory import Inventory
+from registry.leases import Leases
+from registry.missing import Missing
 from registry.quarantine import Quarantine
 
 
-class Registry(Inventory, AlertLog, Quarantine, Accounts):
+class Registry(Inventory, AlertLog, Quarantine, Missing, Leases, Accounts):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""
