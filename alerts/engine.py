@@ -282,13 +282,15 @@ class Engine:
     def _transition(self, crossing: _Crossing) -> Transition | None:
         """The change of the subject's level; None when another unit of the same pack has a higher one."""
         series = crossing.series
-        subject, levels = series.subject, self._of_subject[series.subject]
-        before = max((each.level for each in levels), key=lambda level: level.rank)
+        subject, all_series = series.subject, self._of_subject[series.subject]
+        standing = self._standing.get(subject)
+        # A latched level outlives the series that had it: its unit may watch another pack by now.
+        latched = standing.level if standing is not None and standing.level.rank >= LATCHING_FROM.rank else Level.NORMAL
+        before = max([latched, *(each.level for each in all_series)], key=lambda level: level.rank)
         series.level = crossing.level
-        level = max((each.level for each in levels), key=lambda level: level.rank)
+        level = max([latched, *(each.level for each in all_series)], key=lambda level: level.rank)
         if level is before:
             return None
-        standing = self._standing.get(subject)
         since_ms = crossing.sampled_at_ms if standing is None else min(standing.since_ms, crossing.sampled_at_ms)
         peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
         if level is Level.NORMAL:

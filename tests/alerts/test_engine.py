@@ -56,6 +56,19 @@ def test_a_pack_has_the_higher_level_of_its_two_units(assignment, received):
     assert told(engine.observe([received(times, cool, unit_id="unit-2")])) == [("pack-1", "normal")]
 
 
+def test_a_latched_level_outlives_the_unit_that_had_it(assignment, received):
+    """Its other unit's milder heat is no change of the pack's level: critical ends only by a person."""
+    engine = Engine()
+    engine.assign([assignment("unit-1", pack_id="pack-1"), assignment("unit-2", pack_id="pack-1")])
+    engine.observe([received([0], [25], unit_id="unit-2")])
+    assert told(engine.observe([received([1], [85])])) == [("pack-1", "critical")]
+    engine.assign([assignment("unit-1", pack_id="pack-9"), assignment("unit-2", pack_id="pack-1")])
+    assert told(engine.observe([received([2], [62], unit_id="unit-2")])) == []
+    assert told(engine.observe([received(range(3, 7), [64, 70, 80, 90], unit_id="unit-2")])) == [("pack-1", "runaway")]
+    engine.release(PACK)
+    assert told(engine.observe([received([20], [62], unit_id="unit-2")])) == [("pack-1", "warning")]
+
+
 def test_a_frame_is_evaluated_once(engine, received):
     hot = received([0], [61], boot_id="1-a", frame=7)
     assert told(engine.observe([hot, hot])) == [("pack-1", "warning")]
