@@ -14,8 +14,9 @@ def packwatch(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Chromium. For one module: while it runs, Playwright holds the thread's event loop, which other tests need."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.fail("these tests need a real browser: install Debian's chromium (scripts/test-servers does)")
