@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ class BootCounter:
             self._counts[unit_id] = self._counts.get(unit_id, 0) + 1
         if self._path is not None:
             fresh = self._path.with_suffix(".new")
-            fresh.write_text(json.dumps(self._counts, sort_keys=True), encoding="utf-8")
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(self._counts, sort_keys=True))
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(self._path)
         return {unit_id: f"{self._counts[unit_id]}-{secrets.token_hex(4)}" for unit_id in unit_ids}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_sim.ring import FrameRing, KeptFrame
+from firmware_sim.flash import KeptFrame
+from firmware_sim.ring import FrameRing
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.unit_link import ClockBeat, StoredReceipt, UnitConfig
 
@@ -98,6 +99,15 @@ class Firmware:
         self._number = 0
 
     @property
+    def next_number(self) -> int:
+        """The number that the next frame will have."""
+        return self._number
+
+    def set_clock(self, clock: TickClock) -> None:
+        """The tick counter slipped: it shows another time from now on."""
+        self._clock = clock
+
+    @property
     def report_interval_s(self) -> float:
         """Seconds between frames now: as configured, or as the unit thinks best, and faster while it sees heat."""
         wanted = self._own_interval_s if self._asked_interval_s is None else self._asked_interval_s
@@ -138,14 +148,14 @@ class Firmware:
             voc_ppm=rows.voc_ppm,
             shock_g=rows.shock_g,
         )
-        kept = KeptFrame(number=self._number, payload=encode_frame(frame))
+        kept = KeptFrame(boot_id=self.boot_id, number=self._number, payload=encode_frame(frame))
         self.ring.keep(kept)
         self._number += 1
         return kept
 
     def acknowledge(self, receipt: StoredReceipt) -> bool:
-        """Forget a frame that the gateway has taken. False for another boot's, and for one that is gone already."""
-        return receipt.boot_id == self.boot_id and self.ring.acknowledge(receipt.frame)
+        """Forget a frame, of this or an earlier boot, that the gateway has taken. False when it is gone already."""
+        return self.ring.acknowledge(receipt.boot_id, receipt.frame)
 
     def configure(self, config: UnitConfig) -> None:
         """Follow the cloud's wish from the next sample on; None gives the choice back to the unit."""

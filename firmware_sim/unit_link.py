@@ -21,7 +21,7 @@ from telemetry.unit_link import (
 )
 
 if TYPE_CHECKING:
-    from firmware_sim.ring import KeptFrame
+    from firmware_sim.flash import KeptFrame
     from firmware_sim.unit import Firmware
     from telemetry.broker import BrokerAccess
 

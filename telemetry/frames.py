@@ -46,7 +46,7 @@ class Frame:
     utc_at_tick_zero_ms: int | None = None
     """UTC, ms since 1970, when the unit has a trusted clock; a sensor unit has none, a replay has."""
     lost_frames: int = 0
-    """Frames of this boot that the unit's ring overwrote before they were acknowledged."""
+    """Frames, of any boot, that the unit's ring overwrote before they were acknowledged, since the ring was new."""
     temperatures_raw: NDArray[np.int16]
     """(n, T) in 0.05 degC; -32768 = not measured."""
     voltages_mv: NDArray[np.uint16]

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_sim.ring import FrameRing, KeptFrame
+from firmware_sim.flash import KeptFrame
+from firmware_sim.ring import FrameRing
 
 
 def filled(frames: int, **settings: object) -> FrameRing:
     ring = FrameRing(**({"capacity": 10, "window": 3, "resend_after_s": 15.0} | settings))
     for number in range(frames):
         ring.make_room()
-        ring.keep(KeptFrame(number=number, payload=b"%d" % number))
+        ring.keep(KeptFrame(boot_id="1-a", number=number, payload=b"%d" % number))
     return ring
 
 
@@ -23,7 +24,7 @@ def test_the_oldest_window_and_the_newest_are_sent_in_order():
     ring = filled(6)
     assert numbers(ring.take_sendable(0.0)) == [0, 1, 2, 5]
     assert ring.take_sendable(1.0) == []
-    assert ring.acknowledge(1)
+    assert ring.acknowledge("1-a", 1)
     assert numbers(ring.take_sendable(2.0)) == [3]
 
 
@@ -31,14 +32,14 @@ def test_a_frame_nobody_takes_does_not_hold_back_what_is_new():
     ring = filled(3)
     ring.take_sendable(0.0)
     for number in range(3, 6):
-        ring.keep(KeptFrame(number=number, payload=b""))
+        ring.keep(KeptFrame(boot_id="1-a", number=number, payload=b""))
         assert numbers(ring.take_sendable(1.0)) == [number]
 
 
 def test_what_is_not_acknowledged_is_sent_again_ever_more_patiently():
     ring = filled(2, resend_after_s=4.0)
     ring.take_sendable(100.0)
-    ring.acknowledge(0)
+    ring.acknowledge("1-a", 0)
     now_s = 100.0
     for wait_s in (4.0, 8.0, 16.0, 30.0, 30.0):
         assert ring.next_due_s(now_s) == now_s + wait_s
@@ -52,7 +53,7 @@ def test_what_is_not_acknowledged_is_sent_again_ever_more_patiently():
 def test_a_new_connection_sends_everything_again_in_order():
     ring = filled(3)
     ring.take_sendable(0.0)
-    ring.acknowledge(1)
+    ring.acknowledge("1-a", 1)
     ring.forget_sent()
     assert numbers(ring.take_sendable(0.1)) == [0, 2]
 
@@ -66,9 +67,9 @@ def test_a_full_ring_overwrites_the_oldest_and_counts_it():
 
 def test_a_receipt_counts_once():
     ring = filled(2)
-    assert ring.acknowledge(0)
-    assert not ring.acknowledge(0)
-    assert not ring.acknowledge(77)
+    assert ring.acknowledge("1-a", 0)
+    assert not ring.acknowledge("1-a", 0)
+    assert not ring.acknowledge("1-a", 77)
 
 
 def test_an_empty_ring_has_nothing_to_do():
@@ -99,7 +100,7 @@ def test_every_frame_is_acknowledged_lost_or_still_there(actions):
         match action:
             case "keep":
                 ring.make_room()
-                ring.keep(KeptFrame(number=made, payload=b""))
+                ring.keep(KeptFrame(boot_id="1-a", number=made, payload=b""))
                 made += 1
             case "take":
                 taken = numbers(ring.take_sendable(float(now_s)))
@@ -108,13 +109,13 @@ def test_every_frame_is_acknowledged_lost_or_still_there(actions):
             case "reconnect":
                 ring.forget_sent()
             case ("ack", number):
-                acknowledged += ring.acknowledge(number)
+                acknowledged += ring.acknowledge("1-a", number)
     assert made == acknowledged + ring.lost + len(ring)
     left = []
     for later_s in range(1000, 1200, 3):
         batch = numbers(ring.take_sendable(float(later_s)))
         left += batch
         for number in batch:
-            assert ring.acknowledge(number)
+            assert ring.acknowledge("1-a", number)
     assert len(left) == made - acknowledged - ring.lost
     assert len(ring) == 0
