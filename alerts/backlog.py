@@ -82,6 +82,21 @@ class Backlog:
         self._woken.set()
         return entry
 
+    def holds(self, alert_id: str) -> bool:
+        """Whether a change of the alert waits; if somebody else changed it too, the registry will refuse it."""
+        return any(each.change.alert.alert_id == alert_id for each in self._waiting)
+
+    def withdraw(self, first: Entry) -> list[Entry]:
+        """`first`, which was refused, and all that waits behind it for the same alert: each was made upon the last."""
+        alert_id = first.change.alert.alert_id
+        later = [each for each in self._waiting if each is not first and each.change.alert.alert_id == alert_id]
+        for entry in later:
+            self._waiting.remove(entry)
+            entry.refusal = first.refusal
+            entry.done.set()
+        self._newest.pop(alert_id, None)
+        return [first, *later]
+
     async def run(self) -> None:
         """Save what waits, until cancelled. `refused` is awaited for each change that the registry will never take."""
         while True:

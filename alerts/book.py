@@ -64,12 +64,17 @@ class AlertBook:
         """All alerts that are not closed."""
         return tuple(self._open.values())
 
+    def version(self, alert_id: str) -> int | None:
+        """The version that an open alert is at; None when it is not open here."""
+        subject = self._subjects.get(alert_id)
+        return None if subject is None else self._open[subject].version
+
     def put(self, alert: Alert) -> None:
         """Take an alert as the registry has it: at the start, or when somebody else changed it."""
         subject = subject_of(alert)
         if alert.state is AlertState.CLOSED:
-            self._open.pop(subject, None)
-            self._subjects.pop(alert.alert_id, None)
+            if self._subjects.pop(alert.alert_id, None) is not None:  # else the subject's open one is another
+                del self._open[subject]
         else:
             self._open[subject] = alert
             self._subjects[alert.alert_id] = subject

@@ -16,14 +16,15 @@ from uuid import uuid4
 
 import structlog
 
-from alerts.backlog import Backlog, Entry
+from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
 from alerts.engine import Engine
 from alerts.levels import Settled, Standing, Transition
+from alerts.lifecycle import Action
 from alerts.rules import RULES, Rules
 from alerts.silence import SilenceWatch
 from alerts.teller import Teller
-from registry.errors import RegistryError
+from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
 from registry.kinds import AlertKind, AlertState
 from telemetry.samples import Provenance
 
@@ -46,6 +47,8 @@ STORED_WITHIN_S = 2.0
 """s that a person waits for the registry; then the step is kept here, and saved later."""
 ENDED_ALERTS_RESTORED = 500
 """**Assumed**: ended alerts whose samples may still come again after a restart."""
+_WORSE = frozenset({Action.RAISE, Action.WORSEN})
+_ENGINES_STEPS = _WORSE | {Action.EASE, Action.CLEAR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +118,7 @@ class AlertService:
             if subject.kind is AlertKind.SILENCE:
                 self._silence.restore(subject)
             elif alert.state is not AlertState.CLEARED:
-                standing = Standing(level=alert.level, peak=alert.peak_level, since_ms=ms_from_utc(alert.sampled_at))
-                self._engine.restore(subject, standing=standing)
+                self._engine.restore(subject, standing=_standing(alert))
             self._teller.tell_now(alert)
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
@@ -233,13 +235,42 @@ class AlertService:
         return change.alert
 
     async def _look_again(self, entry: Entry) -> None:
-        """Somebody else changed the alert in the registry: its word counts."""
-        with contextlib.suppress(RegistryError):
-            kept = await asyncio.to_thread(self._registry.alert, entry.change.alert.alert_id)
-            self._book.put(kept)
-            if kept.state is AlertState.CLOSED:
-                self._engine.release(subject_of(kept))
-            self._teller.tell_now(kept)
+        """Somebody else changed the alert in the registry: their step counts, and the engine's are taken after it.
+
+        A person who closed it had not seen that it got worse: then the level stands, in an alert of its own.
+        """
+        try:
+            kept = await self._kept(entry.change.alert.alert_id)
+        except RegistryError:
+            return
+        refused = [each.change for each in self._backlog.withdraw(entry)]
+        again: list[AlertChange] = []
+        if isinstance(entry.refusal, ConflictError):  # whatever else was wrong would be wrong again
+            again = [step for step in refused if step.event.action in _ENGINES_STEPS]
+        if kept.state is AlertState.CLOSED and not any(step.event.action in _WORSE for step in again):
+            again = []
+        self._adopt(kept, release=not again)
+        if kept.state is not AlertState.CLOSED and any(step.event.action == Action.CLOSE for step in refused):
+            self._engine.restore(subject_of(kept), standing=_standing(kept))  # the closing released it, and is void
+        for step in again:
+            for change in self._book.take(_transition(step), self._now()):
+                self._pass_on(change)
+
+    async def _kept(self, alert_id: str) -> Alert:
+        """The alert as the registry has it, once it answers. Raises what will not change."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._registry.alert, alert_id)
+            except (UnavailableError, UnusableError):
+                await asyncio.sleep(RETRY_S)
+
+    def _adopt(self, theirs: Alert, *, release: bool = True) -> None:
+        """Take an alert over as somebody else left it."""
+        known = self._book.version(theirs.alert_id) is not None
+        self._book.put(theirs)
+        if known and release and theirs.state is AlertState.CLOSED:
+            self._engine.release(subject_of(theirs))
+        self._teller.tell_now(theirs)
 
     async def _follow_registry(self) -> None:
         while True:
@@ -247,6 +278,7 @@ class AlertService:
                 if await asyncio.to_thread(self._registry.revision) != self._revision:
                     await self._refresh()
                 await self._name_vehicles()
+                await self._follow_alerts()
             except RegistryError as error:
                 self._log.warning("registry_not_followed", reason=str(error))
             self._evaluate_held()
@@ -267,6 +299,20 @@ class AlertService:
             if vehicle is not None:
                 self._engine.name_vehicle(gateway_id, vehicle.name)
 
+    async def _follow_alerts(self) -> None:
+        """See what people did in another process: its pages write their steps into the registry."""
+        kept = await asyncio.to_thread(self._registry.open_alert_versions)
+        for ours in self._book.open_alerts():
+            if kept.get(ours.alert_id, ours.version + 1) <= ours.version:
+                continue
+            try:
+                theirs = await asyncio.to_thread(self._registry.alert, ours.alert_id)
+            except NotFoundError:
+                continue  # not saved yet
+            version = self._book.version(theirs.alert_id)
+            if version is not None and version < theirs.version and not self._backlog.holds(theirs.alert_id):
+                self._adopt(theirs)
+
     async def _watch(self) -> None:
         while True:
             now_ms = ms_from_utc(self._now())
@@ -280,6 +326,27 @@ class AlertService:
             self._take(self._silence.check(now_ms, suspicious))
             self._teller.end_topics(now_ms)
             await asyncio.sleep(CHECK_EVERY_S)
+
+
+def _standing(alert: Alert) -> Standing:
+    return Standing(level=alert.level, peak=alert.peak_level, since_ms=ms_from_utc(alert.sampled_at))
+
+
+def _transition(change: AlertChange) -> Transition:
+    """The change of level that the engine's step told of."""
+    alert, event = change.alert, change.event
+    return Transition(
+        subject=subject_of(alert),
+        before=alert.level,
+        level=event.level,
+        cause=alert.cause,
+        reasons=tuple(event.reasons),
+        sampled_at_ms=ms_from_utc(event.sampled_at or alert.sampled_at),
+        pack_id=alert.pack_id,
+        unit_id=alert.unit_id or "",
+        gateway_id=alert.gateway_id,
+        fleet_id=alert.fleet_id,
+    )
 
 
 def _ended_lately(registry: Registry) -> list[tuple[Alert, Settled | None]]:

@@ -80,6 +80,11 @@ class AlertLog(Database):
         query = select(Alert).where(Alert.state != AlertState.CLOSED).order_by(Alert.raised_at, Alert.alert_id)
         return self._read(lambda session: tuple(session.scalars(query)))
 
+    def open_alert_versions(self) -> dict[str, int]:
+        """The version of each alert that is not closed, by its id. Cheap to ask."""
+        query = select(Alert.alert_id, Alert.version).where(Alert.state != AlertState.CLOSED)
+        return self._read(lambda session: {row.alert_id: row.version for row in session.execute(query)})
+
     def alerts(self, pack_id: str | None = None, limit: int = 100, offset: int = 0) -> tuple[Alert, ...]:
         """Alerts, of one pack or of all, newest first."""
         query = select(Alert).order_by(Alert.raised_at.desc(), Alert.alert_id).limit(limit).offset(offset)

@@ -16,6 +16,7 @@ from alerts.service import HELD_BATCHES_KEPT, AlertService
 from registry.enrolment import Enrolment
 from registry.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from registry.kinds import AlertKind, AlertState, Level, PackClass
+from registry.records import AlertEvent
 from registry.registry import Registry
 from telemetry.samples import Provenance
 
@@ -261,6 +262,70 @@ async def test_somebody_elses_change_in_the_registry_counts(house, received):
         await service.acknowledge(alert.alert_id, version=1, by="Ann", comment="", now=house.clock())
     assert service.counters().open_alerts == 0
     service.observe([received([1], [85])])
+    assert service.counters().open_alerts == 1
+
+
+def elsewhere(house, alert_id, action, **changed):
+    """A person's step that another process writes into the registry."""
+    theirs = house.registry.alert(alert_id)
+    version = theirs.version
+    for name, value in changed.items():
+        setattr(theirs, name, value)
+    event = AlertEvent(alert_id=alert_id, at=house.clock(), action=action, to_state=theirs.state, level=theirs.level)
+    house.registry.change_alert(theirs, event, version)
+
+
+async def test_what_was_acknowledged_elsewhere_gets_worse_all_the_same(house, received):
+    service = await house.start()
+    service.observe([received([0], [65])])
+    (alert,) = await eventually(house.kept, "a warning")
+    elsewhere(house, alert.alert_id, "acknowledge", state=AlertState.ACKNOWLEDGED, acknowledged_by="Eve")
+    service.observe([received(range(10, 15), [85, 90, 95, 100, 105])])
+    await eventually(lambda: house.kept()[0].version == 4, "their step and both of the engine's")
+    (kept,) = house.kept()
+    assert (kept.level, kept.state, kept.acknowledged_by) == (Level.RUNAWAY, AlertState.RAISED, None)
+    actions = [event.action for event in house.registry.alert_events(alert.alert_id)]
+    assert actions == ["raise", "acknowledge", "worsen", "worsen"]
+    await eventually(lambda: house.told[-1].level is Level.RUNAWAY, "runaway is told")
+
+
+async def test_what_was_closed_elsewhere_before_it_got_worse_is_raised_anew(house, received):
+    service = await house.start()
+    service.observe([received([0], [65])])
+    (alert,) = await eventually(house.kept, "a warning")
+    elsewhere(house, alert.alert_id, "close", state=AlertState.CLOSED, closed_by="Eve", close_reason="unloaded")
+    service.observe([received(range(10, 15), [85, 90, 95, 100, 105])])
+    await eventually(lambda: [a for a in house.kept() if a.level is Level.RUNAWAY], "a second alert")
+    await eventually(lambda: service.counters().unsaved_changes == 0, "all is saved")
+    assert {(a.level, a.state, a.closed_by) for a in house.kept()} == {
+        (Level.RUNAWAY, AlertState.RAISED, None),
+        (Level.WARNING, AlertState.CLOSED, "Eve"),
+    }
+    await eventually(lambda: house.told[-1].level is Level.RUNAWAY, "runaway is told")
+    service.observe([received([15], [62])])
+    assert service.counters().open_alerts == 1
+
+
+async def test_a_closing_that_came_too_late_leaves_the_level_latched(house, received):
+    service = await house.start()
+    service.observe([received([0], [85])])
+    (alert,) = await eventually(house.kept, "an alert")
+    elsewhere(house, alert.alert_id, "acknowledge", state=AlertState.ACKNOWLEDGED, acknowledged_by="Eve")
+    with pytest.raises(ConflictError):
+        await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock())
+    service.observe([received([10], [62])])
+    service.observe([received(range(11, 15), [70, 80, 90, 100])])
+    await eventually(lambda: house.kept()[0].level is Level.RUNAWAY, "the same alert, worse")
+    assert service.counters().open_alerts == 1
+
+
+async def test_a_pack_still_hot_after_it_was_closed_elsewhere_is_raised_anew(house, received):
+    service = await house.start()
+    service.observe([received([0], [85])])
+    (alert,) = await eventually(house.kept, "an alert")
+    elsewhere(house, alert.alert_id, "close", state=AlertState.CLOSED, closed_by="Eve", close_reason="unloaded")
+    await eventually(lambda: service.counters().open_alerts == 0, "the closing is seen here")
+    service.observe([received([10], [85])])
     assert service.counters().open_alerts == 1
 
 

@@ -82,6 +82,14 @@ def test_a_change_counts_the_version_and_keeps_the_step(registry: Registry, now:
     assert [each.action for each in registry.alert_events("a-1")] == ["raise", "acknowledge"]
 
 
+def test_the_versions_of_what_is_open_are_told_without_the_alerts(registry: Registry, now: datetime) -> None:
+    registry.raise_alert(alert("a-1", now), event("a-1", now))
+    registry.raise_alert(alert("a-2", now), event("a-2", now))
+    registry.change_alert(*acknowledged(registry.alert("a-1"), "ana", now), expected_version=1)
+    registry.change_alert(replace(alert("a-2", now), state=AlertState.CLOSED), event("a-2", now), expected_version=1)
+    assert registry.open_alert_versions() == {"a-1": 2}
+
+
 def test_a_change_of_an_old_version_is_a_conflict_and_leaves_no_trace(registry: Registry, now: datetime) -> None:
     registry.raise_alert(alert("a-1", now), event("a-1", now))
     seen = registry.alert("a-1")
