@@ -31,6 +31,11 @@ class StoreCorruptError(StoreError):
 class StoreUnavailableError(StoreError):
     """The store cannot take or give data at the moment (disk full, closed, restarting): try again later."""
 
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        """`retry_after_s`: how long the store itself asks to be left alone; None = it did not say."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class StoreRefusedError(StoreError):
     """The store will never take these batches in this form; others may still go in."""
@@ -77,6 +82,13 @@ class Fence:
     """Whether the lease still stands. Quick; asked from the thread that writes, just before a write takes hold."""
 
 
+class RefusedBatch(NamedTuple):
+    """A batch that did not go in whole, and never will; the batches around it did."""
+
+    received: ReceivedBatch
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendResult:
     """What became of one `append`."""
@@ -84,6 +96,8 @@ class AppendResult:
     stored_rows: int
     duplicate_batches: int
     """Batches that brought nothing the store did not hold already."""
+    refused: tuple[RefusedBatch, ...] = ()
+    """From a store without transactions, whose server names what it refuses: to be quarantined, not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +163,8 @@ class TelemetryStore(Protocol):
         `fences` are those of the groups written for. Just before the write takes hold (a store without transactions:
         before the batches, and again before the progress) the store asks each whether it is `held`, and compares its
         number with the highest that it has kept for that group or for "*" (for "*": for any group); where either says
-        no it raises StoreFencedError and keeps nothing. Highest numbers are kept with the write.
+        no it raises StoreFencedError and keeps nothing. Highest numbers are kept with the write. A number higher than
+        in the last call means that another worker may have written meanwhile: what is remembered is read again.
         """
 
     def append_positions(
