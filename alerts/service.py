@@ -86,10 +86,13 @@ class AlertService:
         registry: Registry,
         publish: Callable[[str, bytes], Awaitable[None]],
         listeners: Sequence[Callable[[Alert], None]] = (),
+        fleets: Sequence[str] = (),
         now: Callable[[], datetime] = _utc_now,
         rules: Rules = RULES,
     ) -> None:
+        """`fleets`: those whose stream it gets, empty = all. Another worker watches the others, and their alerts."""
         self._registry = registry
+        self._fleets = frozenset(fleets)
         self._now = now
         self._engine = Engine(rules)
         self._book = AlertBook(lambda: uuid4().hex)
@@ -110,9 +113,13 @@ class AlertService:
         await self._refresh()
         open_alerts = await asyncio.to_thread(self._registry.open_alerts)
         for alert, settled in await asyncio.to_thread(_ended_lately, self._registry):
+            if not self._watches(alert.fleet_id):
+                continue
             self._engine.restore(subject_of(alert), settled=settled)
             self._teller.publish_soon(alert)
         for alert in open_alerts:
+            if not self._watches(alert.fleet_id):
+                continue
             self._book.put(alert)
             subject = subject_of(alert)
             if subject.kind is AlertKind.SILENCE:
@@ -187,6 +194,9 @@ class AlertService:
             listener_failures=self._teller.listener_failures,
             registry_away=self._backlog.away,
         )
+
+    def _watches(self, fleet_id: str | None) -> bool:
+        return not self._fleets or fleet_id in self._fleets
 
     def _is_told_of(self, unit_id: str) -> bool:
         return self._engine.knows(unit_id) or unit_id in self._unknown
@@ -290,7 +300,8 @@ class AlertService:
         self._revision = revision
         self._unknown.clear()
         self._engine.assign(assignments)
-        self._silence.assign(assignments, ms_from_utc(self._now()))
+        watched = [each for each in assignments if self._watches(each.fleet_id)]
+        self._silence.assign(watched, ms_from_utc(self._now()))
 
     async def _name_vehicles(self) -> None:
         """Of the gateways whose units nobody registered."""

@@ -89,7 +89,7 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew = Crew()
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(settings.mqtt.access())
-        alerts = AlertService(registry=registry, publish=publisher.publish)
+        alerts = AlertService(registry=registry, publish=publisher.publish, fleets=settings.groups)
         await alerts.restore()
         directory = Directory(registry)
         await directory.refresh()

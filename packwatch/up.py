@@ -69,7 +69,9 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
         board = LiveBoard(now_ms=_now_ms())
-        alerts = AlertService(registry=registry, publish=publisher.publish, listeners=[board.observe_alert])
+        alerts = AlertService(
+            registry=registry, publish=publisher.publish, listeners=[board.observe_alert], fleets=settings.groups
+        )
         directory = Directory(registry)
         ingest = IngestService(
             broker.access(credentials.account(AccountRole.INGEST)),

@@ -81,9 +81,9 @@ class House:
             raise OSError("no broker")
         self.published.append((topic, payload))
 
-    async def start(self) -> AlertService:
+    async def start(self, **given: Any) -> AlertService:
         self.service = AlertService(
-            registry=self.registry, publish=self.publish, listeners=[self.told.append], now=self.clock
+            registry=self.registry, publish=self.publish, listeners=[self.told.append], now=self.clock, **given
         )
         await self.service.restore()
         self.running = asyncio.create_task(self.service.run())
@@ -370,6 +370,20 @@ async def test_a_silent_unit_is_told_and_closes_by_itself(house, received, start
     await eventually(lambda: house.kept()[0].state is AlertState.CLOSED, "the end of the notice")
     actions = [event.action for event in house.registry.alert_events(notice.alert_id)]
     assert actions == ["raise", "clear", "close"]
+
+
+async def test_a_worker_of_some_fleets_misses_nobody_of_the_others(house, received):
+    house.enrol("unit-2", "pack-2", fleet_id="fleet-2", gateway_id="gateway-2", vehicle_id="truck-2")
+    await house.start()
+    house.service.observe([received([0], [85], unit_id="unit-2", gateway_id="gateway-2", fleet_id="fleet-2")])
+    await eventually(house.kept, "an alert of the other fleet")
+    await house.stop()
+    house.told.clear()
+    service = await house.start(fleets=["fleet-1"])
+    assert service.counters().open_alerts == 0
+    house.clock.forward(61)
+    await eventually(lambda: house.told, "a notice of silence")
+    assert [(alert.kind, alert.unit_id) for alert in house.told] == [(AlertKind.SILENCE, "unit-1")]
 
 
 async def test_a_closed_alert_leaves_no_message_behind(house, received):
