@@ -7,6 +7,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.accounts import folded_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,7 +65,7 @@ class SignInThrottle:
 
 
 def _keys(name: str, address: str) -> Iterator[tuple[tuple[str, ...], Allowance]]:
-    name, network = name.casefold(), _network(address)
+    name, network = folded_name(name), _network(address)
     yield ("both", name, network), PER_NAME_AND_ADDRESS
     yield ("address", network), PER_ADDRESS
     yield ("name", name), PER_NAME

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
+def folded_name(text: str) -> str:
+    """`text` as account names are compared: a phone that writes "Ana " means "ana"."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
 def sign_in_name(text: str) -> str:
-    """`text` as account names are kept and compared: a phone that writes "Ana " means "ana". Raises RefusedError."""
-    name = unicodedata.normalize("NFKC", text).strip().casefold()
+    """`text` as account names are kept. Raises RefusedError for what is none."""
+    name = folded_name(text)
     if not name or not name.isprintable():
         raise RefusedError("a name to sign in with needs at least one letter or digit")
     return name
@@ -64,7 +69,7 @@ class Accounts(Database):
 
     def account_by_name(self, name: str) -> Account | None:
         """The account that signs in as `name`, in any case of letters."""
-        query = select(Account).where(Account.name == unicodedata.normalize("NFKC", name).strip().casefold())
+        query = select(Account).where(Account.name == folded_name(name))
         return self._read(lambda session: session.scalars(query).one_or_none())
 
     def accounts(self) -> tuple[Account, ...]:
