@@ -18,7 +18,7 @@ import structlog
 
 from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
-from alerts.engine import Engine
+from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Standing, Transition
 from alerts.lifecycle import Action
 from alerts.rules import RULES, Rules
@@ -206,6 +206,8 @@ class AlertService:
 
     def _evaluate_held(self) -> None:
         held, self._held = self._held, []
+        if len(self._unknown) > UNREGISTERED_UNITS_KEPT:
+            self._unknown.clear()  # a broken gateway may invent ids without end; who still sends is asked for again
         self._unknown |= {received.batch.unit_id for received in held if not self._engine.knows(received.batch.unit_id)}
         self._evaluate(held)
 

@@ -359,6 +359,15 @@ async def test_too_many_samples_of_new_units_are_evaluated_without_the_registry(
     assert service.counters().open_alerts == 1
 
 
+async def test_invented_units_are_not_remembered_without_end(house, received, monkeypatch):
+    monkeypatch.setattr("alerts.service.UNREGISTERED_UNITS_KEPT", 10)
+    service = await house.start()
+    for turn in range(3):
+        service.observe([received([0], [25], unit_id=f"s-{turn}-{number}") for number in range(HELD_BATCHES_KEPT + 1)])
+    assert service.counters().held_overflows == 3
+    assert len(service._unknown) <= HELD_BATCHES_KEPT + 1
+
+
 async def test_a_silent_unit_is_told_and_closes_by_itself(house, received, start_ms):
     service = await house.start()
     service.observe([received([0], [25])])
