@@ -16,8 +16,9 @@ from alerts.ceilings import Rows, evaluate
 from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.pack_states import PackStates
 from alerts.reasons import circumstances_of, reasons_of
-from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, DEFAULT_REPORT_INTERVAL_S, LATCHING_FROM, RULES, Rules
+from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES, Rules
 from alerts.seen_frames import SeenFrames
+from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
 from registry.kinds import AlertKind, Level
 from telemetry.samples import Provenance
 

@@ -15,9 +15,6 @@ LATCHING_FROM = Level.CRITICAL
 DEFAULT_MAX_OPERATING_TEMPERATURE_C = 60.0
 """**Assumed** for packs whose record does not say: the usual upper limit of discharge in data sheets of cells."""
 
-DEFAULT_REPORT_INTERVAL_S = 10.0
-"""For units that the registry does not know: the report interval on vehicle power."""
-
 SUSPECT_ABOVE_C = 150.0
 """A reading above it can be a broken sensor, or a fire. The limit of Quality.TEMPERATURE_SUSPECT."""
 

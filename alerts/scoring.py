@@ -10,7 +10,8 @@ import numpy as np
 from alerts.ceilings import Rows, evaluate
 from alerts.pack_states import PackStates
 from alerts.reasons import reasons_of
-from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, DEFAULT_REPORT_INTERVAL_S, RULES, Rules
+from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, RULES, Rules
+from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
 from registry.kinds import Level
 
 if TYPE_CHECKING:

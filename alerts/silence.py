@@ -16,21 +16,10 @@ if TYPE_CHECKING:
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch
 
-SILENT_AFTER_INTERVALS = 3.0
-"""Silence is flagged after three report intervals."""
-DAMAGED_SILENT_AFTER_S = 59.0
-"""s. A damaged pack's within 60 s, so a check each half second finds it in time."""
-
 _NO_FLEET = "unassigned"
 """The fleet of a unit behind no gateway."""
 _LIVE = frozenset({Provenance.MEASURED, Provenance.SIMULATED})
 """A replay that ended is not silent: it is over."""
-
-
-def silent_after_s(assignment: Assignment) -> float:
-    """How long, s, a unit may be silent."""
-    intervals_s = SILENT_AFTER_INTERVALS * assignment.report_interval_s
-    return min(intervals_s, DAMAGED_SILENT_AFTER_S) if assignment.pack_class is PackClass.DAMAGED else intervals_s
 
 
 class SilenceWatch:
@@ -56,7 +45,7 @@ class SilenceWatch:
         self._units = list(self._assignments)
         self._place = {unit_id: place for place, unit_id in enumerate(self._units)}
         self._heard_ms = np.array([heard_ms.get(unit_id, now_ms) for unit_id in self._units], np.int64)
-        self._limit_ms = np.array([round(silent_after_s(each) * 1000) for each in self._assignments.values()], np.int64)
+        self._limit_ms = np.array([round(each.silent_after_s * 1000) for each in self._assignments.values()], np.int64)
 
     def restore(self, subject: Subject) -> None:
         """A notice was open when an earlier run ended."""
@@ -100,7 +89,7 @@ class SilenceWatch:
         suspicious = assignment.pack_id in suspicious_packs
         silent = (
             f"unit {unit_id} has not reported for {(now_ms - heard_ms) / 1000:.0f} s{since}; "
-            f"{silent_after_s(assignment):g} s are allowed"
+            f"{assignment.silent_after_s:g} s are allowed"
         )
         reasons = [silent]
         if damaged:

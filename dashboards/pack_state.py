@@ -9,7 +9,8 @@ import numpy as np
 
 from dashboards.rows import NO_DATA, PackRow
 from dashboards.short_history import ShortHistory
-from registry.kinds import AlertKind, AlertState, ChannelKind, Level, PackClass
+from registry.enrolment import DEFAULT_REPORT_INTERVAL_S, SILENT_AFTER_INTERVALS
+from registry.kinds import AlertKind, AlertState, ChannelKind, Level
 from telemetry.samples import Provenance, Quality
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
 NO_DATA_AFTER_MS = 60_000
 """Without a sample for so long a pack is grey and says NO DATA (domain: what must never happen)."""
-SILENT_INTERVALS = 3
-"""Silence is flagged after three report intervals (domain: numbers that the product holds)."""
-DAMAGED_SILENT_AFTER_MS = 60_000
-"""A damaged pack's silence is flagged within 60 s, whatever its interval (domain)."""
-DEFAULT_INTERVAL_S = 10.0
-"""The normal report interval on vehicle power; for units that the registry does not know."""
 
 _SUSPECT = Quality.TEMPERATURE_SUSPECT | Quality.VOLTAGE_SUSPECT | Quality.INFINITY_REMOVED | Quality.OTHER_SUSPECT
 
@@ -81,11 +76,9 @@ class UnitState:
         return self.newest_ms
 
     def silent_after_ms(self) -> float:
-        interval_s = DEFAULT_INTERVAL_S if self.assignment is None else self.assignment.report_interval_s
-        after_ms = SILENT_INTERVALS * interval_s * 1000
-        if self.assignment is not None and self.assignment.pack_class == PackClass.DAMAGED:
-            return min(after_ms, DAMAGED_SILENT_AFTER_MS)
-        return after_ms
+        if self.assignment is None:
+            return 1000 * SILENT_AFTER_INTERVALS * DEFAULT_REPORT_INTERVAL_S
+        return 1000 * self.assignment.silent_after_s
 
     def due_ms(self, now_ms: int) -> float:
         """The next time at which silence or NO DATA changes the row by itself; infinity when neither can."""

@@ -6,6 +6,13 @@ from typing import NamedTuple
 
 from registry.kinds import ChannelKind, Chemistry, PackClass
 
+DEFAULT_REPORT_INTERVAL_S = 10.0
+"""The normal report interval on vehicle power; also for units that the registry does not know."""
+SILENT_AFTER_INTERVALS = 3.0
+"""Silence is flagged after three report intervals."""
+DAMAGED_SILENT_AFTER_S = 59.0
+"""s. A damaged pack's within 60 s, so a check each half second finds it in time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
@@ -24,7 +31,7 @@ class Enrolment:
     series_count: int | None = None
     max_operating_temperature_c: float | None = None
     unit_id: str
-    report_interval_s: float = 10.0
+    report_interval_s: float = DEFAULT_REPORT_INTERVAL_S
     temperature_channels: int
     voltage_channels: int
     voltage_kinds: tuple[ChannelKind, ...] | None = None
@@ -59,6 +66,12 @@ class Assignment:
     """One for each temperature column."""
     voltage_kinds: tuple[ChannelKind, ...]
     """One for each voltage column."""
+
+    @property
+    def silent_after_s(self) -> float:
+        """How long, s, the unit may be silent before that is flagged."""
+        intervals_s = SILENT_AFTER_INTERVALS * self.report_interval_s
+        return min(intervals_s, DAMAGED_SILENT_AFTER_S) if self.pack_class is PackClass.DAMAGED else intervals_s
 
 
 class UnitSpan(NamedTuple):

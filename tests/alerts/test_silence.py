@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerts.levels import Subject
-from alerts.silence import SilenceWatch, silent_after_s
+from alerts.silence import SilenceWatch
 from registry.kinds import AlertKind, Level, PackClass
 from telemetry.samples import Provenance
 
@@ -28,7 +28,7 @@ def told(transitions):
     [(10, PackClass.MID_LIFE, 30), (60, PackClass.END_OF_LIFE, 180), (10, DAMAGED, 30), (20, DAMAGED, 59)],
 )
 def test_three_intervals_and_a_damaged_pack_within_60_s(assignment, interval_s, pack_class, limit_s):
-    assert silent_after_s(assignment(report_interval_s=float(interval_s), pack_class=pack_class)) == limit_s
+    assert assignment(report_interval_s=float(interval_s), pack_class=pack_class).silent_after_s == limit_s
 
 
 def test_silence_is_told_once_and_ends_when_the_unit_returns(watch, received, start_ms):

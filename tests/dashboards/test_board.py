@@ -118,7 +118,7 @@ REPORTING = [[20.0, 20.0, 20.0]]
         pytest.param({"report_interval_s": 60.0}, 61, "no_data", False, id="on battery: grey, but not yet silent"),
         pytest.param({"report_interval_s": 60.0}, 181, "no_data", True, id="on battery: silent after three minutes"),
         pytest.param(
-            {"report_interval_s": 60.0, "pack_class": PackClass.DAMAGED}, 61, "no_data", True, id="damaged: a minute"
+            {"report_interval_s": 60.0, "pack_class": PackClass.DAMAGED}, 60, "normal", True, id="damaged: in a minute"
         ),
         pytest.param(
             {"report_interval_s": 5.0, "pack_class": PackClass.DAMAGED}, 16, "normal", True, id="or three intervals"
