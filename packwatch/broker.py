@@ -120,7 +120,8 @@ class EmbeddedBroker:
     async def start(self) -> None:
         """Start it and wait until it takes connections. Raises BrokerError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._end_leftover()
+        if self._end_leftover():
+            await self._port_given_back()
         require_free(self._address, "MQTT", "--mqtt")
         await self._spawn()
 
@@ -222,32 +223,48 @@ class EmbeddedBroker:
             file.write(text)
         draft.replace(self._config)
 
-    def _end_leftover(self) -> None:
-        """End a broker that outlived a killed Packwatch of this data directory."""
+    def _end_leftover(self) -> bool:
+        """End a broker that outlived a killed Packwatch of this data directory; whether there was one."""
         pid_file = self._folder / "nats-server.pid"
         try:
             pid = int(pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
-            return
-        if str(self._config).encode() in command:
-            self._log.warning("broker_left_over", pid=pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            return False
+        if str(self._config).encode() not in command:
+            return False
+        self._log.warning("broker_left_over", pid=pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return True
+
+    async def _port_given_back(self) -> None:
+        """Wait until the system has cleared up after a killed broker, which takes it a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_DEADLINE_S):
+                while _in_use(self._address) is not None:  # noqa: ASYNC110 - the system tells of it by no event
+                    await asyncio.sleep(0.02)
 
 
 def require_free(address: HostPort, what: str, flag: str) -> None:
     """Raise BrokerError, in one clear line, when the address cannot be bound."""
+    if (error := _in_use(address)) is not None:
+        raise BrokerError(
+            f"{what} cannot listen on {address}: {error.strerror or error}. "
+            f"Stop what uses it, or choose another with {flag} HOST:PORT."
+        ) from error
+
+
+def _in_use(address: HostPort) -> OSError | None:
+    """Why the address cannot be bound; None when it can."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address.host, address.port))
         except OSError as error:
-            raise BrokerError(
-                f"{what} cannot listen on {address}: {error.strerror or error}. "
-                f"Stop what uses it, or choose another with {flag} HOST:PORT."
-            ) from error
+            return error
+    return None
 
 
 def _binary() -> str:

@@ -116,6 +116,19 @@ async def test_a_killed_broker_is_started_again(tmp_path):
             await again.publish("spBv1.0/STATE/packwatch", b"{}", qos=1)
 
 
+async def test_a_broker_that_outlived_a_killed_packwatch_is_replaced(tmp_path):
+    async with running_broker(tmp_path) as (first, credentials):
+        second = EmbeddedBroker(address=first._address, folder=tmp_path / "broker", credentials=credentials)
+        first._stopping = True  # as its supervisor is dead, it does not start it again
+        await second.start()
+        try:
+            async with client(second, credentials.account(AccountRole.INGEST)) as sending:
+                await sending.publish("spBv1.0/STATE/packwatch", b"{}", qos=1)
+            assert first._child.returncode == -signal.SIGKILL
+        finally:
+            await second.stop()
+
+
 async def test_stopping_leaves_no_process(tmp_path):
     async with running_broker(tmp_path) as (broker, _):
         pid = broker._child.pid
