@@ -101,7 +101,7 @@ def decode_series(content: bytes) -> Series:
 
 def history_app(store: TelemetryStore, token: str) -> FastAPI:
     """The store's reading side. Every path but /healthz asks for `Authorization: Bearer <token>`."""
-    app = FastAPI(title="Packwatch history", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Packwatch history", openapi_url=None, docs_url=None, redoc_url=None)
 
     def authorised(authorization: Annotated[str, Header()] = "") -> None:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
