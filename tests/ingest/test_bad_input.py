@@ -174,8 +174,8 @@ async def test_0_v_and_511_degc_are_stored_flagged_and_told(ingest, edge_node, g
     edge_node.send_batch(good(frame=2, temperatures_c=[[20.0, 21.0, 22.0]], voltages_v=[[0.0, 3.7]]))
     edge_node.send_batch(good(frame=3, temperatures_c=[[20.0, 21.0, 22.0]], voltages_v=[[66.0, 3.7]]))
     edge_node.send_batch(good(frame=4, temperatures_c=[[20.0, 21.0, 22.0]], voltages_v=[[3.7, 3.7]]))
-    assert "511 c" in (await ingest.refused("temperature_suspect")).detail
-    assert "voltage 1 is 0 v" in (await ingest.refused("voltage_suspect")).detail
+    assert "511 degC" in (await ingest.refused("temperature_suspect")).detail
+    assert "voltage 1 is 0 V" in (await ingest.refused("voltage_suspect")).detail
     await ingest.stored(4)
     qualities = [int(received.batch.quality[0]) for received in ingest.heard.batches]
     assert qualities == [Quality.TEMPERATURE_SUSPECT, Quality.VOLTAGE_SUSPECT, Quality.VOLTAGE_SUSPECT, Quality.GOOD]
