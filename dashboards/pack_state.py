@@ -97,14 +97,18 @@ class UnitState:
 
 
 def spokesman(units: Sequence[UnitState], now_ms: int) -> UnitState:
-    """Which of a pack's units its row shows: the hottest of those with fresh data, else the one heard last."""
+    """Which of a pack's units its row shows: the hottest of those with fresh data, else the one heard last.
 
-    def rank(unit: UnitState) -> tuple[bool, float, int]:
+    One that measured outranks any that did not: a replay never stands before what the pack says, or its silence.
+    """
+
+    def rank(unit: UnitState) -> tuple[bool, bool, float, int]:
         fresh_at_ms = unit.fresh_at_ms()
         if fresh_at_ms is None:
-            return (False, -math.inf, 0)
+            return (False, False, -math.inf, 0)
         fresh = now_ms - fresh_at_ms <= NO_DATA_AFTER_MS
-        return (fresh, unit.hottest_c() if fresh else -math.inf, fresh_at_ms)
+        measured = _provenance(unit) == Provenance.MEASURED
+        return (measured, fresh, unit.hottest_c() if fresh else -math.inf, fresh_at_ms)
 
     return max(units, key=rank)
 
@@ -112,9 +116,18 @@ def spokesman(units: Sequence[UnitState], now_ms: int) -> UnitState:
 def pack_row(
     unit: UnitState, alerts: Iterable[Alert], *, vehicle: tuple[str | None, str | None], now_ms: int
 ) -> PackRow:
-    """The row of `unit`'s pack. alerts: those of the pack that are not closed. vehicle: id and name."""
+    """The row of `unit`'s pack. alerts: those of the pack that are not closed. vehicle: id and name.
+
+    What was measured is shown with the level of what was measured: a replay's alert is not this pack's state.
+    """
+    provenance = _provenance(unit)
     standing = sorted(
-        (alert for alert in alerts if alert.state in (AlertState.RAISED, AlertState.ACKNOWLEDGED)),
+        (
+            alert
+            for alert in alerts
+            if alert.state in (AlertState.RAISED, AlertState.ACKNOWLEDGED)
+            and (provenance != Provenance.MEASURED or alert.provenance == Provenance.MEASURED)
+        ),
         key=lambda alert: (-Level(alert.level).rank, alert.raised_at),
     )
     assignment = unit.assignment
@@ -131,7 +144,7 @@ def pack_row(
         vehicle_name=vehicle[1],
         gateway_id=unit.gateway_id or (None if assignment is None else assignment.gateway_id),
         unit_id=unit.unit_id,
-        provenance=_provenance(unit),
+        provenance=provenance,
         level=_level(standing, no_data=no_data),
         reasons=_reasons(unit, standing, silent=silent, no_data=no_data),
         rise_c_per_min=unit.history.rise_c_per_min(),

@@ -134,6 +134,22 @@ def test_silence_and_no_data(board, make_batch, facts, age_s, level, silent):
     assert any("silent" in reason for reason in row.reasons) == silent
 
 
+def test_a_replay_never_stands_before_the_unit_that_measures(board, make_batch, make_alert):
+    replays = assignment(unit_id="replay-pack-1", gateway_id=None, simulated=True)
+    board.refresh_assignments([assignment(), replays], {}, now_ms=NOW_MS)
+    replayed = {"unit_id": "replay-pack-1", "boot_id": "r-1", "provenance": Provenance.REPLAYED}
+    board.observe([make_batch([[90, 90, 90]], **replayed)])
+    board.observe_alert(make_alert(level=Level.CRITICAL, provenance=Provenance.REPLAYED))
+    assert (the_row(board).provenance, the_row(board).level) == ("replayed", "critical")
+    board.observe([make_batch([[21, 22, 23]])])
+    row = the_row(board, NOW_MS + S)
+    assert (row.provenance, row.hottest_c, row.level, row.open_alert_id) == ("measured", 23, "normal", None)
+    assert len(board.snapshot(NOW_MS + S).alerts) == 1
+    board.observe([make_batch([[25, 25, 25]], **replayed, at_ms=NOW_MS + 61 * S)])
+    row = the_row(board, NOW_MS + 61 * S)
+    assert (row.provenance, row.level, row.silent) == ("measured", "no_data", True)
+
+
 @pytest.mark.parametrize("age_s", [31, 61])
 def test_silence_reaches_a_reader_without_any_new_sample(watched, make_batch, age_s):
     watched.observe([make_batch(REPORTING)])
