@@ -274,7 +274,11 @@ class Engine:
                         labels=() if series.assignment is None else series.assignment.temperature_labels,
                         max_operating_c=float(packing.states.max_operating_c[series.slot]),
                     ),
-                    *circumstances_of(received, int(crossings.late_by_ms[k])),
+                    *circumstances_of(
+                        received,
+                        int(crossings.late_by_ms[k]),
+                        registered_real=series.assignment is not None and not series.assignment.simulated,
+                    ),
                 ],
                 sampled_at_ms=int(rows.sampled_at_ms[row]),
                 received=received,

@@ -44,8 +44,11 @@ def reasons_of(
     )
 
 
-def circumstances_of(received: ReceivedBatch, late_by_ms: int) -> list[str]:
-    """What to know beside: that a sample came late, or is none of a pack now."""
+def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_real: bool) -> list[str]:
+    """What to know beside: that a sample came late, or is none of a pack now.
+
+    `registered_real`: the registry knows the unit as one that measures. Then its own word does not make heat unreal.
+    """
     circumstances = []
     if late_by_ms > 0:
         circumstances.append(f"late: sampled {_duration(late_by_ms / 1000)} before the newest sample of its unit")
@@ -57,6 +60,8 @@ def circumstances_of(received: ReceivedBatch, late_by_ms: int) -> list[str]:
     match received.batch.provenance:
         case Provenance.MEASURED:
             pass
+        case provenance if registered_real:
+            circumstances.append(f"its unit calls it {provenance}, but is registered as real: take it for real")
         case Provenance.SIMULATED:
             circumstances.append("simulated: no real pack")
         case Provenance.REPLAYED:

@@ -112,7 +112,7 @@ def test_a_replay_never_hides_or_touches_what_is_measured(engine, received):
     replayed = received([0], [85], provenance=Provenance.REPLAYED)
     (transition,) = engine.observe([replayed])
     assert transition.subject == Subject(AlertKind.THERMAL, "pack-1", Provenance.REPLAYED)
-    assert transition.reasons[-1] == "replayed: a recording, not measured now"
+    assert transition.reasons[-1] == "its unit calls it replayed, but is registered as real: take it for real"
     assert told(engine.observe([received([1], [25])])) == []
     assert engine.observe([received([2], [86])])[0].subject == PACK
 
@@ -149,10 +149,12 @@ def test_any_number_of_channels_can_be_evaluated(engine, received, probes, volta
     [
         (Provenance.MEASURED, []),
         (Provenance.SIMULATED, ["simulated: no real pack"]),
+        (Provenance.REPLAYED, ["replayed: a recording, not measured now"]),
         (Provenance.SYNTHETIC, ["synthetic: made up, not measured"]),
     ],
 )
-def test_reasons_say_what_is_not_measured(engine, received, provenance, words):
+def test_reasons_say_what_is_not_measured(engine, assignment, received, provenance, words):
+    engine.assign([assignment(simulated=True)])
     (transition,) = engine.observe([received([0], [61], provenance=provenance)])
     assert list(transition.reasons[1:]) == words
 
