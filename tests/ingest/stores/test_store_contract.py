@@ -1,36 +1,28 @@
-"""The DuckDB store keeps what it was given, once each, and gives it back."""
+"""What every telemetry store promises: it keeps what it was given, once each, and gives it back."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from ingest.stores.contract import (
-    AppendResult,
-    StoreCorruptError,
-    StoreInUseError,
-    StoreRefusedError,
-    StoreUnavailableError,
-    UnitSpan,
-)
-from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.contract import AppendResult, StoreRefusedError, StoreUnavailableError, UnitSpan
 from telemetry.samples import PositionFix, Provenance, Quality, ReceivedBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from ingest.stores.contract import TelemetryStore
 
     Make = Callable[..., ReceivedBatch]
+    Open = Callable[[], TelemetryStore]
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
 
 
-def test_a_batch_comes_back_as_it_went_in(store: DuckDBStore, make_batch: Make) -> None:
+def test_a_batch_comes_back_as_it_went_in(store: TelemetryStore, make_batch: Make) -> None:
     temperatures = [[20.5, np.nan], [1079.25, -40.0]]
     received = make_batch(temperatures_c=temperatures, voltages_v=[[3.7], [np.nan]], humidity_pct=[np.nan, 41.0])
     assert store.append([received]) == AppendResult(stored_rows=2, duplicate_batches=0)
@@ -46,7 +38,7 @@ def test_a_batch_comes_back_as_it_went_in(store: DuckDBStore, make_batch: Make) 
     assert store.latest_at("unit-1") == NOW_MS
 
 
-def test_a_frame_is_kept_once_whichever_gateway_brings_it(store: DuckDBStore, make_batch: Make) -> None:
+def test_a_frame_is_kept_once_whichever_gateway_brings_it(store: TelemetryStore, make_batch: Make) -> None:
     assert store.append([make_batch(frame=1), make_batch(frame=1)]).duplicate_batches == 1
     again = [make_batch(frame=1, gateway_id="gateway-2"), make_batch(frame=2)]
     assert store.append(again) == AppendResult(stored_rows=2, duplicate_batches=1)
@@ -54,18 +46,15 @@ def test_a_frame_is_kept_once_whichever_gateway_brings_it(store: DuckDBStore, ma
     assert store.append([another_boot]) == AppendResult(stored_rows=2, duplicate_batches=0)
 
 
-def test_progress_survives_closing(tmp_path: Path, make_batch: Make) -> None:
-    path = tmp_path / "telemetry.duckdb"
-    first = DuckDBStore(path)
+def test_progress_survives_closing(open_store: Open, make_batch: Make) -> None:
+    first = open_store()
     first.append([make_batch(frame=number) for number in (1, 2, 3, 7, 9, 8, 5)])
     first.close()
-    second = DuckDBStore(path)
-    result = second.append([make_batch(frame=number) for number in range(1, 11)])
+    result = open_store().append([make_batch(frame=number) for number in range(1, 11)])
     assert result == AppendResult(stored_rows=2 * 3, duplicate_batches=7)
-    second.close()
 
 
-def test_channel_counts_may_change_and_shorter_rows_are_padded(store: DuckDBStore, make_batch: Make) -> None:
+def test_channel_counts_may_change_and_shorter_rows_are_padded(store: TelemetryStore, make_batch: Make) -> None:
     narrow = make_batch(frame=1, temperatures_c=[[1.0]], voltages_v=np.zeros((1, 0)), sampled_at_ms=[NOW_MS - 10])
     wide = make_batch(frame=2, temperatures_c=[[2.0, 3.0, 4.0]], voltages_v=[[3.7, 3.8]], sampled_at_ms=[NOW_MS])
     store.append([wide, narrow])
@@ -79,7 +68,7 @@ def test_channel_counts_may_change_and_shorter_rows_are_padded(store: DuckDBStor
     np.testing.assert_array_equal(reduced.temperatures_c.maximum, np.array([[2.0, 3.0, 4.0]], np.float32))
 
 
-def test_more_rows_than_points_come_as_buckets_with_their_extremes(store: DuckDBStore, make_batch: Make) -> None:
+def test_more_rows_than_points_come_as_buckets_with_their_extremes(store: TelemetryStore, make_batch: Make) -> None:
     rows = 1000
     temperatures = np.tile(np.arange(rows, dtype=np.float32)[:, None], (1, 2))
     temperatures[500, 0] = 511.0
@@ -97,7 +86,7 @@ def test_more_rows_than_points_come_as_buckets_with_their_extremes(store: DuckDB
     assert np.isnan(series.temperatures_c.mean[:, 1]).all()
 
 
-def test_an_unknown_unit_or_empty_span_reads_as_nothing(store: DuckDBStore) -> None:
+def test_an_unknown_unit_or_empty_span_reads_as_nothing(store: TelemetryStore) -> None:
     series = store.read("nobody", 0, 1000, 10)
     assert (series.rows, series.raw, series.temperatures_c.mean.shape) == (0, True, (0, 0))
     assert store.latest_at("nobody") is None
@@ -106,13 +95,13 @@ def test_an_unknown_unit_or_empty_span_reads_as_nothing(store: DuckDBStore) -> N
 class TestPlainEdgeNodes:
     """Nodes that number no frames: kept once by (unit, channel, time)."""
 
-    def test_the_same_rows_again_change_nothing(self, store: DuckDBStore, make_batch: Make) -> None:
+    def test_the_same_rows_again_change_nothing(self, store: TelemetryStore, make_batch: Make) -> None:
         plain = make_batch(boot_id=None, frame=None)
         assert store.append([plain, plain]) == AppendResult(stored_rows=2, duplicate_batches=1)
         assert store.append([plain]) == AppendResult(stored_rows=0, duplicate_batches=1)
         assert store.read("unit-1", 0, NOW_MS + 1, 10).rows == 2
 
-    def test_a_channel_that_comes_later_joins_its_row(self, store: DuckDBStore, make_batch: Make) -> None:
+    def test_a_channel_that_comes_later_joins_its_row(self, store: TelemetryStore, make_batch: Make) -> None:
         nan = np.nan
         first = make_batch(boot_id=None, frame=None, temperatures_c=[[20.0, nan]], voltages_v=np.zeros((1, 0)))
         second = make_batch(boot_id=None, frame=None, temperatures_c=[[nan, 21.0, 22.0]], voltages_v=[[3.7]])
@@ -124,7 +113,7 @@ class TestPlainEdgeNodes:
         np.testing.assert_array_equal(series.temperatures_c.mean, np.array([[20.0, 21.0, 22.0]], np.float32))
         np.testing.assert_array_equal(series.voltages_v.mean, np.array([[3.7]], np.float32))
 
-    def test_rows_whose_time_was_made_up_are_all_kept(self, store: DuckDBStore, make_batch: Make) -> None:
+    def test_rows_whose_time_was_made_up_are_all_kept(self, store: TelemetryStore, make_batch: Make) -> None:
         made_up = {"boot_id": None, "frame": None, "quality": [Quality.TIME_IMPOSSIBLE]}
         hot = [make_batch(temperatures_c=[[value]], **made_up) for value in (85.0, 86.0, 87.0)]
         assert store.append(hot[:2]) == AppendResult(stored_rows=2, duplicate_batches=0)
@@ -133,7 +122,7 @@ class TestPlainEdgeNodes:
         series = store.read("unit-1", 0, NOW_MS + 1, 10)
         assert sorted(series.temperatures_c.mean[:, 0].tolist()) == [20.0, 85.0, 86.0, 87.0]
 
-    def test_late_rows_between_stored_ones_are_kept(self, store: DuckDBStore, make_batch: Make) -> None:
+    def test_late_rows_between_stored_ones_are_kept(self, store: TelemetryStore, make_batch: Make) -> None:
         def at(*times_ms: int) -> ReceivedBatch:
             rows = np.full((len(times_ms), 1), 20.0)
             return make_batch(boot_id=None, frame=None, temperatures_c=rows, sampled_at_ms=times_ms)
@@ -143,7 +132,7 @@ class TestPlainEdgeNodes:
         assert store.read("unit-1", 0, 9000, 10).at_ms.tolist() == [1000, 2000, 3000, 4000]
 
 
-def test_a_flush_with_a_value_no_column_holds_is_refused_whole(store: DuckDBStore, make_batch: Make) -> None:
+def test_a_flush_with_a_value_no_column_holds_is_refused_whole(store: TelemetryStore, make_batch: Make) -> None:
     good, poison = make_batch(frame=1), make_batch(frame=2**64)
     with pytest.raises(StoreRefusedError):
         store.append([good, poison])
@@ -151,28 +140,7 @@ def test_a_flush_with_a_value_no_column_holds_is_refused_whole(store: DuckDBStor
     assert store.append([good]) == AppendResult(stored_rows=2, duplicate_batches=0)
 
 
-def test_after_a_failure_the_file_is_opened_again(store: DuckDBStore, make_batch: Make) -> None:
-    store.append([make_batch(frame=1)])
-    store._connection.close()  # as DuckDB leaves it after a fatal error, a full disk for instance
-    with pytest.raises(StoreUnavailableError):
-        store.append([make_batch(frame=2)])
-    result = store.append([make_batch(frame=1), make_batch(frame=2)])
-    assert result == AppendResult(stored_rows=2, duplicate_batches=1)
-
-
-def test_a_flush_that_fails_half_way_leaves_nothing(store: DuckDBStore, make_batch: Make, monkeypatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("ingest.stores.duckdb_progress.RangesTable.write", fail)
-        with pytest.raises(StoreUnavailableError, match="no space left"):
-            store.append([make_batch(frame=1)])
-    assert store.read("unit-1", 0, NOW_MS + 1, 10).rows == 0
-    assert store.append([make_batch(frame=1)]) == AppendResult(stored_rows=2, duplicate_batches=0)
-
-
-def test_positions_are_kept_once_by_gateway_and_time(store: DuckDBStore) -> None:
+def test_positions_are_kept_once_by_gateway_and_time(store: TelemetryStore) -> None:
     def fix(at_ms: int, gateway_id: str = "gateway-1") -> PositionFix:
         return PositionFix(
             fleet_id="fleet-1",
@@ -193,7 +161,7 @@ def test_positions_are_kept_once_by_gateway_and_time(store: DuckDBStore) -> None
 class TestRetention:
     """Old samples go, unless a hold covers them."""
 
-    def test_what_a_hold_covers_stays(self, store: DuckDBStore, make_batch: Make) -> None:
+    def test_what_a_hold_covers_stays(self, store: TelemetryStore, make_batch: Make) -> None:
         times_ms = NOW_MS + DAY_MS * np.arange(10)
         store.append([make_batch(temperatures_c=np.full((10, 1), 20.0), sampled_at_ms=times_ms)])
         span = UnitSpan("unit-1", NOW_MS + 2 * DAY_MS, NOW_MS + 4 * DAY_MS)
@@ -209,7 +177,7 @@ class TestRetention:
         assert store.delete_before(NOW_MS + 6 * DAY_MS) == 2
 
     def test_progress_of_what_is_gone_is_forgotten_and_of_what_is_held_is_not(
-        self, store: DuckDBStore, make_batch: Make
+        self, store: TelemetryStore, make_batch: Make
     ) -> None:
         held, gone = make_batch(unit_id="held"), make_batch(unit_id="gone")
         store.append([held, gone])
@@ -218,72 +186,10 @@ class TestRetention:
         assert store.append([held, gone]) == AppendResult(stored_rows=2, duplicate_batches=1)
 
 
-class TestOpening:
-    """Whatever is in the way is said in one clear error."""
-
-    def test_a_second_process_is_turned_away(self, store: DuckDBStore, tmp_path: Path) -> None:
-        script = (
-            "import sys; from pathlib import Path; from ingest.stores.duckdb import DuckDBStore\n"
-            "from ingest.stores.contract import StoreInUseError\n"
-            "try: DuckDBStore(Path(sys.argv[1]))\n"
-            "except StoreInUseError as error: print(error)\n"
-        )
-        second = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / "telemetry.duckdb")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "is open in another process" in second.stdout
-        assert store.latest_at("unit-1") is None
-
-    @pytest.mark.parametrize("damage", ["noise", "cut", "flipped"])
-    def test_a_damaged_file_is_named(self, tmp_path: Path, make_batch: Make, damage: str) -> None:
-        path = tmp_path / "telemetry.duckdb"
-        whole = DuckDBStore(path)
-        whole.append([make_batch(frame=number, rows=50) for number in range(200)])
-        whole.close()
-        content = bytearray(path.read_bytes())
-        match damage:
-            case "noise":
-                content[:] = np.random.default_rng(1).bytes(len(content))
-            case "cut":
-                del content[9000:]
-            case "flipped":
-                content[12_288::4096] = bytes(255 - byte for byte in content[12_288::4096])
-        path.write_bytes(content)
-        with pytest.raises(StoreCorruptError, match="damaged"):
-            DuckDBStore(path)
-
-    def test_a_folder_that_cannot_be_is_said(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(StoreUnavailableError, match="cannot be opened"):
-            DuckDBStore(tmp_path / "file" / "telemetry.duckdb")
-
-    def test_a_foreign_or_newer_file_is_left_alone(self, tmp_path: Path) -> None:
-        import duckdb  # noqa: PLC0415 - the store is the subject; this is someone else's use of DuckDB
-
-        foreign = tmp_path / "foreign.duckdb"
-        with duckdb.connect(str(foreign)) as connection:
-            connection.execute("CREATE TABLE orders (id INTEGER)")
-        with pytest.raises(StoreCorruptError, match="no telemetry store"):
-            DuckDBStore(foreign)
-        newer = tmp_path / "newer.duckdb"
-        DuckDBStore(newer).close()
-        with duckdb.connect(str(newer)) as connection:
-            connection.execute("UPDATE store_version SET version = 99")
-        with pytest.raises(StoreCorruptError, match="format 99"):
-            DuckDBStore(newer)
-
-    def test_a_closed_store_says_so(self, store: DuckDBStore, make_batch: Make) -> None:
-        store.close()
-        store.close()
-        with pytest.raises(StoreUnavailableError, match="closed"):
-            store.append([make_batch()])
-        with pytest.raises(StoreUnavailableError, match="closed"):
-            store.latest_at("unit-1")
-
-
-def test_errors_form_the_tree_that_callers_sort_by() -> None:
-    assert not issubclass(StoreInUseError, StoreUnavailableError)
-    assert not issubclass(StoreRefusedError, StoreUnavailableError)
+def test_a_closed_store_says_so(store: TelemetryStore, make_batch: Make) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        store.append([make_batch()])
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        store.latest_at("unit-1")

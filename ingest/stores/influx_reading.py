@@ -1,0 +1,451 @@
+"""What is read from InfluxDB, in InfluxQL alone: summaries, series, rows and whole batches, positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest.stores.buckets import Buckets
+from ingest.stores.contract import Band, Series
+from ingest.stores.influx_lines import NO_FRAME, LineEntry, channel_fields
+from ingest.stores.influx_server import literal, quoted
+from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, ReceivedBatch, SampleBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.stores.contract import UnitSpan
+    from ingest.stores.influx_server import InfluxServer, Rows
+
+EARLIEST_MS, LATEST_MS = -9_223_372_036_000, 9_223_372_036_000
+"""InfluxDB counts nanoseconds in 64 bits: the years 1677 to 2262."""
+_BATCH_ROWS = 5_000
+"""Most rows of a batch that is read back; frames are far smaller. **assumed**"""
+_ORIGIN = ("temperatures", "voltages", "gateway", "received", "uncertainty")
+
+
+class Window(NamedTuple):
+    """A stretch of time in one database; `end_ms` is not part of it."""
+
+    database: str
+    start_ms: int
+    end_ms: int
+
+    @property
+    def where(self) -> str:
+        return f"time >= {max(self.start_ms, EARLIEST_MS)}ms AND time < {min(self.end_ms, LATEST_MS)}ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What some rows hold, before they are read."""
+
+    rows: int = 0
+    temperatures: int = 0
+    voltages: int = 0
+    singles: tuple[str, ...] = ()
+    provenances: frozenset[Provenance] = frozenset()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The channels' fields, in the order of the columns that are read."""
+        return (*channel_fields(self.temperatures, self.voltages), *self.singles)
+
+    def united(self, other: Contents) -> Contents:
+        return Contents(
+            rows=self.rows + other.rows,
+            temperatures=max(self.temperatures, other.temperatures),
+            voltages=max(self.voltages, other.voltages),
+            singles=tuple(name for name in SINGLE_CHANNELS if name in self.singles or name in other.singles),
+            provenances=self.provenances | other.provenances,
+        )
+
+
+class Block(NamedTuple):
+    """Some rows, in order of time."""
+
+    at_ms: NDArray[np.int64]
+    units: list[str]
+    values: NDArray[np.float32]
+    quality: NDArray[np.uint32]
+
+
+def contents(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> Contents:
+    """Look through a unit's rows."""
+    found = Contents()
+    for window in windows:
+        found = found.united(_contents(server, unit_id, window))
+    return found
+
+
+def _contents(server: InfluxServer, unit_id: str, window: Window) -> Contents:
+    unit = f'"unit" = {literal(unit_id)}'
+    counts = ", ".join(f"count({quoted(name)})" for name in SINGLE_CHANNELS)
+    totals = f'SELECT count("frame"), max("temperatures"), max("voltages"), {counts} FROM "samples" '
+    # The frame that reaches into the window has said its widths before it.
+    before = f'SELECT last("temperatures"), last("voltages") FROM "samples" WHERE {unit} AND time < {window.start_ms}ms'
+    kinds = f'SELECT distinct("provenance") FROM "samples" WHERE {unit} AND {window.where}'
+    found = _first(server.query(window.database, f"{totals} WHERE {unit} AND {window.where}"))
+    if found is None or not found["count"]:
+        return Contents()
+    earlier = {}
+    if window.start_ms > EARLIEST_MS:
+        earlier = _first(server.query(window.database, before)) or {}
+    provenances = {row[1] for rows in server.query(window.database, kinds) for row in rows.values}
+    widths = (found["max"] or 0, found["max_1"] or 0)
+    names = ["count_1", *(f"count_{number}" for number in range(2, len(SINGLE_CHANNELS) + 1))]
+    return Contents(
+        rows=found["count"],
+        temperatures=max(widths[0], earlier.get("last") or 0),
+        voltages=max(widths[1], earlier.get("last_1") or 0),
+        singles=tuple(name for name, column in zip(SINGLE_CHANNELS, names, strict=True) if found[column]),
+        provenances=frozenset(Provenance(text) for text in provenances),
+    )
+
+
+def blocks(server: InfluxServer, unit_ids: Sequence[str], window: Window, found: Contents) -> Iterator[Block]:
+    """Rows of some units with the channels of `found`, in order of time, a piece at a time."""
+    units = " OR ".join(f'"unit" = {literal(unit_id)}' for unit_id in unit_ids)
+    fields = ", ".join(map(quoted, ("unit", "frame", "quality", *found.fields)))
+    statement = f'SELECT {fields} FROM "samples" WHERE ({units}) AND {window.where}'
+    for rows in server.query(window.database, statement):
+        if rows.values:
+            columns = list(zip(*rows.values, strict=True))
+            yield Block(
+                np.array(columns[0], np.int64),
+                list(columns[1]),
+                _floats(columns[4:], len(rows.values)),
+                _integers(columns[3]),
+            )
+
+
+def read_series(server: InfluxServer, span: UnitSpan, windows: Sequence[Window], points: int) -> Series:
+    """One unit's span in at most `points` buckets, raw when it has no more rows. Raises ValueError as Buckets does."""
+    empty = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=points, channels=0)
+    found = contents(server, span.unit_id, windows)
+    raw = found.rows <= points
+    if raw:
+        at_ms, band, quality = _as_measured(server, span.unit_id, windows, found)
+    else:
+        at_ms = empty.at_ms
+        band, quality = _reduced(server, span, windows, found, empty)
+    first_single = found.temperatures + found.voltages
+    return Series(
+        unit_id=span.unit_id,
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        at_ms=at_ms,
+        raw=raw,
+        rows=found.rows,
+        temperatures_c=_channels(band, slice(0, found.temperatures)),
+        voltages_v=_channels(band, slice(found.temperatures, first_single)),
+        singles={name: _channels(band, column) for column, name in enumerate(found.singles, start=first_single)},
+        quality=quality,
+        provenances=found.provenances,
+    )
+
+
+def _as_measured(
+    server: InfluxServer, unit_id: str, windows: Sequence[Window], found: Contents
+) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
+    pieces = [Block(np.zeros(0, np.int64), [], np.zeros((0, len(found.fields)), np.float32), np.zeros(0, np.uint32))]
+    if found.rows:
+        for window in windows:
+            pieces += blocks(server, [unit_id], window, found)
+    values = np.concatenate([piece.values for piece in pieces])
+    return (
+        np.concatenate([piece.at_ms for piece in pieces]),
+        Band(minimum=values, mean=values, maximum=values),
+        np.concatenate([piece.quality for piece in pieces]),
+    )
+
+
+def _reduced(
+    server: InfluxServer, span: UnitSpan, windows: Sequence[Window], found: Contents, buckets: Buckets
+) -> tuple[Band, NDArray[np.uint32]]:
+    """The server reduces; a bucket that lies in two databases is put together here."""
+    shape = (len(buckets.at_ms), len(found.fields))
+    minimum, maximum = np.full(shape, np.inf), np.full(shape, -np.inf)
+    total, measured = np.zeros(shape), np.zeros(shape)
+    quality = np.zeros(shape[0], np.uint32)
+    grouped = f"GROUP BY time({buckets.length_ms}ms, {span.start_ms % buckets.length_ms}ms) fill(none)"
+    fields = ", ".join(f"{what}({quoted(name)})" for name in found.fields for what in ("min", "max", "sum", "count"))
+    for window in windows:
+        source = f'FROM "samples" WHERE "unit" = {literal(span.unit_id)} AND {window.where} {grouped}'
+        if found.fields:
+            for rows in server.query(window.database, f"SELECT {fields} {source}"):
+                hit = _buckets_of(rows, span, buckets)
+                values = _floats64(rows).reshape(len(hit), shape[1], 4)
+                minimum[hit] = np.fmin(minimum[hit], values[:, :, 0])
+                maximum[hit] = np.fmax(maximum[hit], values[:, :, 1])
+                total[hit] += np.nan_to_num(values[:, :, 2])
+                measured[hit] += np.nan_to_num(values[:, :, 3])
+        for rows in server.query(window.database, f'SELECT distinct("quality") {source}'):
+            for bucket, row in zip(_buckets_of(rows, span, buckets).tolist(), rows.values, strict=True):
+                quality[bucket] |= np.uint32(row[1] or 0)
+    empty = measured == 0
+    mean = np.full(shape, np.nan)
+    np.divide(total, measured, out=mean, where=~empty)
+    return Band(
+        minimum=np.where(empty, np.nan, minimum).astype(np.float32),
+        mean=mean.astype(np.float32),
+        maximum=np.where(empty, np.nan, maximum).astype(np.float32),
+    ), quality
+
+
+def _buckets_of(rows: Rows, span: UnitSpan, buckets: Buckets) -> NDArray[np.int64]:
+    at_ms = np.array([row[0] for row in rows.values], np.int64)
+    return (at_ms - span.start_ms) // buckets.length_ms
+
+
+def latest_at(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> int | None:
+    """The time of the newest row in the windows."""
+    newest: int | None = None
+    for window in windows:
+        statement = f'SELECT last("frame") FROM "samples" WHERE "unit" = {literal(unit_id)} AND {window.where}'
+        found = _first(server.query(window.database, statement))
+        if found is not None and (newest is None or found["time"] > newest):
+            newest = found["time"]
+    return newest
+
+
+def count_rows(server: InfluxServer, window: Window, unit_id: str | None = None) -> int:
+    """How many samples lie in the window, of one unit or of all."""
+    unit = "" if unit_id is None else f'"unit" = {literal(unit_id)} AND '
+    found = _first(server.query(window.database, f'SELECT count("frame") FROM "samples" WHERE {unit}{window.where}'))
+    return 0 if found is None else int(found["count"])
+
+
+def tag_values(server: InfluxServer, database: str, measurement: str, tag: str) -> tuple[str, ...]:
+    """All values of a measurement's tag."""
+    statement = f"SHOW TAG VALUES FROM {quoted(measurement)} WITH KEY = {quoted(tag)}"
+    return tuple(sorted(row[1] for rows in server.query(database, statement) for row in rows.values))
+
+
+def read_positions(server: InfluxServer, gateway_id: str, windows: Iterable[Window]) -> tuple[PositionFix, ...]:
+    """A vehicle's positions, oldest first."""
+    names = ("fleet", "latitude", "longitude", "speed", "heading", "accuracy")
+    selected = ", ".join(map(quoted, names))
+    fixes = []
+    for window in windows:
+        statement = f'SELECT {selected} FROM "positions" WHERE "gateway" = {literal(gateway_id)} AND {window.where}'
+        for rows in server.query(window.database, statement):
+            fixes += [
+                PositionFix(
+                    fleet_id=fleet,
+                    gateway_id=gateway_id,
+                    fixed_at_ms=at_ms,
+                    latitude_deg=float(latitude),
+                    longitude_deg=float(longitude),
+                    speed_m_s=_or_none(speed),
+                    heading_deg=_or_none(heading),
+                    accuracy_m=_or_none(accuracy),
+                )
+                for at_ms, fleet, latitude, longitude, speed, heading, accuracy in rows.values
+            ]
+    return tuple(fixes)
+
+
+def read_batches(server: InfluxServer, unit_id: str, window: Window) -> Iterator[LineEntry]:
+    """Everything that is known of a unit's rows, as batches, lane by lane; a frame that the window cuts is cut."""
+    unit = f'"unit" = {literal(unit_id)}'
+    found = _contents(server, unit_id, window)
+    if not found.rows:
+        return
+    origins = ", ".join(map(quoted, _ORIGIN))
+    fields = ", ".join(map(quoted, ("frame", "boot", "provenance", "quality", *_ORIGIN, *found.fields)))
+    for lane in _lanes(server, unit_id, window):
+        # A lane that is absent is the first; InfluxQL compares absent tags with the empty text.
+        where = f'{unit} AND "lane" = {literal(str(lane) if lane else "")}'
+        before = f'SELECT {origins} FROM "samples" WHERE {where} AND time < {max(window.start_ms, EARLIEST_MS)}ms'
+        origin = _first(server.query(window.database, f"{before} ORDER BY time DESC LIMIT 1")) or {}
+        reader = _BatchReader(unit_id, lane, found, origin)
+        statement = f'SELECT {fields} FROM "samples" WHERE {where} AND {window.where}'
+        for rows in server.query(window.database, statement):
+            yield from reader.take(rows)
+        yield from reader.finish()
+
+
+class FrameRow(NamedTuple):
+    """Where one sample of a frame lies."""
+
+    unit_id: str
+    lane: int
+    boot_id: str
+    frame: int
+    at_ms: int
+
+
+def frames_in(server: InfluxServer, database: str, spans: Sequence[UnitSpan]) -> Iterator[FrameRow]:
+    """All rows of some spans that came in frames; one request."""
+    statements = [
+        f'SELECT "boot", "frame" FROM "samples" WHERE "unit" = {literal(unit_id)} '
+        f'AND {Window(database, start_ms, end_ms).where} GROUP BY "unit", "lane"'
+        for unit_id, start_ms, end_ms in spans
+    ]
+    for rows in server.query(database, "; ".join(statements)):
+        lane = int(rows.tags.get("lane") or 0)
+        for at_ms, boot_id, frame in rows.values:
+            if boot_id is not None:
+                yield FrameRow(rows.tags["unit"], lane, boot_id, frame, at_ms)
+
+
+def plain_rows(server: InfluxServer, unit_id: str, lane: int, window: Window) -> SampleBatch | None:
+    """The window's rows that came without a frame number and with a time of their own."""
+    batches = [entry.received.batch for entry in read_batches(server, unit_id, window) if entry.lane == lane]
+    if not batches:
+        return None
+    widths = (
+        max(batch.temperatures_c.shape[1] for batch in batches),
+        max(batch.voltages_v.shape[1] for batch in batches),
+    )
+    singles: dict[str, Any] = {
+        name: np.concatenate([_column(getattr(batch, name), len(batch)) for batch in batches])
+        for name in SINGLE_CHANNELS
+    }
+    return replace(
+        batches[0],
+        sampled_at_ms=np.concatenate([batch.sampled_at_ms for batch in batches]),
+        temperatures_c=np.concatenate([_widened(batch.temperatures_c, widths[0]) for batch in batches]),
+        voltages_v=np.concatenate([_widened(batch.voltages_v, widths[1]) for batch in batches]),
+        quality=np.concatenate([batch.quality for batch in batches]),
+        **singles,
+    )
+
+
+def _column(values: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:
+    return np.full(rows, np.nan, np.float32) if values is None else values
+
+
+def _widened(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    out = np.full((len(values), width), np.nan, np.float32)
+    out[:, : values.shape[1]] = values
+    return out
+
+
+def newest_of_all(server: InfluxServer, database: str) -> dict[str, int]:
+    """The time of each unit's newest row, over all its lanes."""
+    newest: dict[str, int] = {}
+    for rows in server.query(database, 'SELECT last("frame") FROM "samples" GROUP BY "unit"'):
+        for row in rows.values:
+            newest[rows.tags["unit"]] = row[0]
+    return newest
+
+
+def _lanes(server: InfluxServer, unit_id: str, window: Window) -> list[int]:
+    statement = (
+        f'SELECT count("frame") FROM "samples" WHERE "unit" = {literal(unit_id)} AND {window.where} GROUP BY "lane"'
+    )
+    return sorted(int(rows.tags.get("lane") or 0) for rows in server.query(window.database, statement) if rows.values)
+
+
+class _BatchReader:
+    """Cuts one lane's rows, in order of time, into batches: rows of one frame, or alike rows without."""
+
+    def __init__(self, unit_id: str, lane: int, found: Contents, origin: dict[str, Any]) -> None:
+        self._unit_id = unit_id
+        self._lane = lane
+        self._found = found
+        self._origin = tuple(origin.get(name) for name in _ORIGIN)
+        self._key: tuple[Any, ...] | None = None
+        self._rows: list[list[Any]] = []
+
+    def take(self, rows: Rows) -> Iterator[LineEntry]:
+        for row in rows.values:
+            _, frame, boot, provenance, _, *rest = row
+            origin = tuple(rest[: len(_ORIGIN)])
+            if origin[0] is not None:
+                self._origin = origin
+            key = (frame, boot, provenance, self._origin)
+            if key != self._key or len(self._rows) >= _BATCH_ROWS:
+                yield from self.finish()
+                self._key = key
+            self._rows.append(row)
+
+    def finish(self) -> Iterator[LineEntry]:
+        if self._key is not None and self._rows:
+            yield LineEntry(self._batch(*self._key), self._lane)
+        self._rows = []
+
+    def _batch(self, frame: int, boot: str | None, provenance: str, origin: tuple[Any, ...]) -> ReceivedBatch:
+        columns = list(zip(*self._rows, strict=True))
+        temperatures, voltages, gateway, received, uncertainty = origin
+        values = _floats(columns[5 + len(_ORIGIN) :], len(self._rows))
+        first_single = self._found.temperatures + self._found.voltages
+        singles: dict[str, Any] = {
+            name: None if np.isnan(values[:, column]).all() else values[:, column]
+            for column, name in enumerate(self._found.singles, start=first_single)
+        }
+        batch = SampleBatch(
+            unit_id=self._unit_id,
+            boot_id=boot,
+            frame=None if frame == NO_FRAME else frame,
+            provenance=Provenance(provenance),
+            sampled_at_ms=np.array(columns[0], np.int64),
+            time_uncertainty_s=float("nan") if uncertainty is None else float(uncertainty),
+            temperatures_c=values[:, : temperatures or self._found.temperatures],
+            voltages_v=values[:, self._found.temperatures :][:, : voltages or 0],
+            quality=_integers(columns[4]),
+            **singles,
+        )
+        return ReceivedBatch(batch=batch, fleet_id="", gateway_id=gateway or "", received_at_ms=int(received or 0))
+
+
+def cut(received: ReceivedBatch, start_ms: int, end_ms: int) -> ReceivedBatch | None:
+    """The batch's rows of a stretch of time; None without any."""
+    batch = received.batch
+    first, last = np.searchsorted(batch.sampled_at_ms, [start_ms, end_ms]).tolist()
+    if first >= last:
+        return None
+    if last - first == len(batch):
+        return received
+    rows = slice(first, last)
+    singles: dict[str, Any] = {
+        name: None if (column := getattr(batch, name)) is None else column[rows] for name in SINGLE_CHANNELS
+    }
+    part = replace(
+        batch,
+        sampled_at_ms=batch.sampled_at_ms[rows],
+        temperatures_c=batch.temperatures_c[rows],
+        voltages_v=batch.voltages_v[rows],
+        quality=batch.quality[rows],
+        **singles,
+    )
+    return replace(received, batch=part)
+
+
+def _first(answer: Iterator[Rows]) -> dict[str, Any] | None:
+    """The first row of an answer by column; the rest is read to its end, so that the connection serves again."""
+    first: dict[str, Any] | None = None
+    for rows in answer:
+        if first is None and rows.values:
+            first = dict(zip(rows.columns, rows.values[0], strict=True))
+    return first
+
+
+def _floats(columns: Sequence[Sequence[float | None]], rows: int) -> NDArray[np.float32]:
+    """(n, channels); what is absent is NaN."""
+    out = np.empty((rows, len(columns)), np.float32)
+    for number, column in enumerate(columns):
+        out[:, number] = np.array(column, np.float64)
+    return out
+
+
+def _floats64(rows: Rows) -> NDArray[np.float64]:
+    return np.array([row[1:] for row in rows.values], np.float64)
+
+
+def _integers(column: Sequence[int | None]) -> NDArray[np.uint32]:
+    return np.array([value or 0 for value in column], np.uint32)
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _channels(band: Band, column: slice | int) -> Band:
+    return Band(minimum=band.minimum[:, column], mean=band.mean[:, column], maximum=band.maximum[:, column])

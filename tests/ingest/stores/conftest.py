@@ -1,0 +1,136 @@
+"""The stores that the contract is held against: a DuckDB file, and a real InfluxDB on a free loopback port."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.influx import InfluxDBStore
+from ingest.stores.influx_server import InfluxAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ingest.stores.contract import TelemetryStore
+
+    Open = Callable[[], TelemetryStore]
+
+_names = itertools.count(1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Influxd:
+    """An InfluxDB 1 of its own."""
+
+    def __init__(self, folder: Path, **http_settings: Any) -> None:
+        program = shutil.which("influxd")
+        assert program, "influxd is missing: run scripts/test-servers"
+        self._program = program
+        self._folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        more = "\n".join(f"{name.replace('_', '-')} = {value}" for name, value in http_settings.items())
+        (folder / "influxdb.conf").write_text(
+            f"""
+reporting-enabled = false
+bind-address = "127.0.0.1:{free_port()}"
+[meta]
+dir = "{folder}/meta"
+logging-enabled = false
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[ifql]
+enabled = false
+[logging]
+level = "warn"
+[http]
+bind-address = "127.0.0.1:{self.port}"
+log-enabled = false
+{more}
+"""
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with (self._folder / "influxd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "-config", self._folder / "influxdb.conf"], stdout=log, stderr=log
+            )
+        await_http(f"{self.url}/ping", self._process)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def await_http(url: str, process: subprocess.Popen[bytes], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            httpx.get(url, trust_env=False)
+        except httpx.TransportError:
+            assert process.poll() is None, "the server has ended"
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    running = Influxd(tmp_path_factory.mktemp("influxdb"))
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def influx_access(influxd: Influxd) -> InfluxAccess:
+    """A database of its own."""
+    return InfluxAccess(url=influxd.url, database=f"test{next(_names)}")
+
+
+@pytest.fixture(params=["DuckDB", "InfluxDB"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the test's store; what it holds outlives closing."""
+    opened: list[TelemetryStore] = []
+    if request.param == "DuckDB":
+
+        def make() -> TelemetryStore:
+            return DuckDBStore(tmp_path / "telemetry.duckdb", threads=1, memory_limit_mb=256)
+    else:
+        access = request.getfixturevalue("influx_access")
+
+        def make() -> TelemetryStore:
+            return InfluxDBStore(access)
+
+    def open_it() -> TelemetryStore:
+        opened.append(make())
+        return opened[-1]
+
+    yield open_it
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> TelemetryStore:
+    return open_store()
