@@ -14,13 +14,14 @@ import structlog
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from ingest.host import rebirth_command
+from ingest.host import acknowledgement_command, rebirth_command
 from ingest.inbox import Arrival, LinkChange
 from telemetry.sparkplug.topics import NAMESPACE, MessageType, Topic, encode_state, format_topic, state_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.acknowledging import Due
     from ingest.inbox import Inbox
     from telemetry.broker import BrokerAccess
 
@@ -97,8 +98,12 @@ class HostConnection:
 
     def ask_rebirth(self, fleet_id: str, gateway_id: str) -> None:
         """Ask an edge node for its births."""
-        topic = format_topic(Topic(fleet_id=fleet_id, message_type=MessageType.NCMD, gateway_id=gateway_id))
-        self._client.publish(topic, rebirth_command(self._now_ms()), qos=0)
+        self._client.publish(_commands_of(fleet_id, gateway_id), rebirth_command(self._now_ms()), qos=0)
+
+    def acknowledge(self, due: Due) -> None:
+        """Tell a gateway what its outbox may forget."""
+        command = acknowledgement_command(due.acknowledgement, self._now_ms())
+        self._client.publish(_commands_of(due.fleet_id, due.gateway_id), command, qos=0)
 
     def tell_online(self) -> None:
         """Say again that this host is online, with the timestamp of its will."""
@@ -151,3 +156,7 @@ class HostConnection:
         except UnicodeDecodeError:
             topic = repr(message._topic)  # noqa: SLF001 - the bytes, which paho shows decoded only
         self._inbox.put(Arrival(topic, bytes(message.payload), self._now_ms()))
+
+
+def _commands_of(fleet_id: str, gateway_id: str) -> str:
+    return format_topic(Topic(fleet_id=fleet_id, message_type=MessageType.NCMD, gateway_id=gateway_id))

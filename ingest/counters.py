@@ -27,10 +27,11 @@ class Tally:
     duplicate_batches: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     flagged: Counter[str] = field(default_factory=Counter)
-    dropped_unstored: int = 0
     sequence_gaps: int = 0
     rebirths_requested: int = 0
     listener_failures: int = 0
+    acknowledgements: int = 0
+    missing_stretches: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,16 @@ class IngestCounters:
     rebirths_requested: int
     listener_failures: int
     """Times that a listener raised, which it must not."""
+    acknowledgements: int
+    """Messages that told gateways what their outboxes may forget."""
+    missing_stretches: int
+    """Stretches of samples that gateways let go for want of room, as they told."""
+    left_to_another: int
+    """Records that were not written since another worker writes for their group."""
+    groups_held: int
+    """Groups that this worker writes for, "all" being one."""
+    groups_waited_for: int
+    """Groups that another worker writes for, or of which it is not known yet."""
     queue_fill: float
     """0 to 1, the fullest of the queues."""
     store_ok: bool
@@ -86,6 +97,9 @@ class IngestCollector(Collector):
             ("sequence_gaps", "Gaps in the sequence numbers of edge nodes", now.sequence_gaps),
             ("rebirths_requested", "Rebirths asked of edge nodes", now.rebirths_requested),
             ("listener_failures", "Times that a listener raised", now.listener_failures),
+            ("acknowledgements", "Acknowledgements sent to gateways", now.acknowledgements),
+            ("missing_stretches", "Stretches of samples that gateways let go", now.missing_stretches),
+            ("left_to_another", "Records that another worker writes", now.left_to_another),
         ):
             yield CounterMetricFamily(f"packwatch_ingest_{name}", what, value=value)
         for name, what, by_reason in (
@@ -98,6 +112,8 @@ class IngestCollector(Collector):
             yield family
         for name, what, level in (
             ("queue_fill", "How full the fullest queue is, 0 to 1", now.queue_fill),
+            ("groups_held", "Groups that this worker writes for", float(now.groups_held)),
+            ("groups_waited_for", "Groups that another worker writes for", float(now.groups_waited_for)),
             ("store_ok", "1 while the store takes data", float(now.store_ok)),
             ("broker_ok", "1 while the broker is connected and subscribed", float(now.broker_ok)),
         ):

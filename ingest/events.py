@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ingest.stores.contract import OutboxRange
     from telemetry.samples import PositionFix, ReceivedBatch
+    from telemetry.sparkplug.acknowledgement import DropRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,36 @@ class PositionReceived:
     fix: PositionFix
     outbox_sequence: int | None
     """The message's number in its gateway's outbox; None from a plain edge node."""
+    outbox_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesDropped:
+    """A gateway let records of its outbox go."""
+
+    drop: DropRecord
+    fleet_id: str
+    gateway_id: str
+    outbox_id: str
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToStore:
+    """A record of an outbox that holds nothing for the store: it is settled with its receipt."""
+
+    settles: OutboxRange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxDeclared:
+    """A birth told which outbox its gateway has, and what of it is settled as far as the gateway knows."""
+
+    fleet_id: str
+    gateway_id: str
+    outbox_id: str
+    settled: tuple[OutboxRange, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +136,20 @@ class Refused:
     fleet_id: str | None = None
     gateway_id: str | None = None
     unit_id: str | None = None
+    settles: OutboxRange | None = None
+    """The record of an outbox that this was, where its number could be read: settled once the quarantine has it."""
 
 
 SessionEvent = NodeBorn | NodeDied | DeviceBorn | DeviceDied
-Event = BatchReceived | PositionReceived | SessionEvent | SequenceGap | RebirthWanted | HostDenied | Refused
+Event = (
+    BatchReceived
+    | PositionReceived
+    | SamplesDropped
+    | NothingToStore
+    | OutboxDeclared
+    | SessionEvent
+    | SequenceGap
+    | RebirthWanted
+    | HostDenied
+    | Refused
+)

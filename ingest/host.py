@@ -6,6 +6,7 @@ What can be decoded is decoded even so: an alarm does not wait for a session to 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,10 +24,11 @@ from ingest.events import (
     Refused,
     SequenceGap,
 )
-from ingest.messages import Message, birth_samples, node_reports, samples
+from ingest.messages import Message, birth_samples, declared_outbox, node_reports, record_of, samples
 from ingest.sessions import Births, DeviceSession, NodeSession, resolve
 from telemetry.errors import WireError
 from telemetry.samples import ReceivedBatch, ShapeError
+from telemetry.sparkplug.acknowledgement import acknowledgement_metrics
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
 from telemetry.sparkplug.schema import PayloadMessage
 from telemetry.sparkplug.topics import MessageType, StateTopic, Topic, decode_state, parse_topic
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from ingest.events import Event
     from ingest.inbox import Arrival
+    from telemetry.sparkplug.acknowledgement import Acknowledgement
 
 REBIRTH_EVERY_MS = 5_000
 """A node is asked for its births at most this often: longer than a birth takes to arrive, short against what is lost
@@ -48,9 +51,14 @@ _COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 _parsed = lru_cache(maxsize=65_536)(parse_topic)
 
 
+_COMES_AGAIN = ("birth_missing", "alias_unknown")
+"""Refusals that a rebirth mends: the gateway must not forget what was in the message."""
+
+
 class _Drafted(NamedTuple):
     where: Topic
     draft: Draft
+    outbox_id: str | None
 
 
 class SparkplugHost:
@@ -78,6 +86,7 @@ class SparkplugHost:
                 gateway_id=one.where.gateway_id,
                 received_at_ms=arrival.received_at_ms,
                 outbox_sequence=sequence,
+                outbox_id=one.outbox_id,
             )
             events[index] = [BatchReceived(received=received, topic=arrival.topic, payload=arrival.payload)]
         return events
@@ -93,14 +102,25 @@ class SparkplugHost:
             if where.message_type in _COMMANDS:  # to nodes, our own among them
                 return []
             decoded = decode_payload(payload)
+            node = self._nodes.setdefault((where.fleet_id, where.gateway_id), NodeSession())
             return self._on_message(
-                Message(where=where, topic=topic, raw=payload, received_at_ms=received_at_ms, payload=decoded)
+                node,
+                Message(
+                    where=where,
+                    topic=topic,
+                    raw=payload,
+                    received_at_ms=received_at_ms,
+                    payload=decoded,
+                    outbox_id=node.outbox_id,
+                ),
             )
         except WireError as error:
-            ids = {}
-            if isinstance(where, Topic):
-                ids = {"fleet_id": where.fleet_id, "gateway_id": where.gateway_id, "unit_id": where.unit_id}
-            return [Refused(reason=error.reason, detail=str(error), topic=topic, payload=payload, **ids)]
+            refused = Refused(reason=error.reason, detail=str(error), topic=topic, payload=payload)
+            if not isinstance(where, Topic):
+                return [refused]
+            known = self._nodes.get((where.fleet_id, where.gateway_id), NodeSession())
+            named = replace(refused, fleet_id=where.fleet_id, gateway_id=where.gateway_id, unit_id=where.unit_id)
+            return [_with_record(named, known, where)]
 
     def forget(self) -> None:
         """The connection was lost: births may have been missed, so no session is known any more."""
@@ -135,10 +155,9 @@ class SparkplugHost:
         if drafted is None:
             return None
         node.follow(message.seq)
-        return _Drafted(where, drafted)
+        return _Drafted(where, drafted, node.outbox_id)
 
-    def _on_message(self, message: Message) -> list[Event]:
-        node = self._nodes.setdefault((message.where.fleet_id, message.where.gateway_id), NodeSession())
+    def _on_message(self, node: NodeSession, message: Message) -> list[Event]:
         match message.where.message_type:
             case MessageType.NBIRTH:
                 return self._node_born(node, message)
@@ -153,8 +172,10 @@ class SparkplugHost:
         if node.births is None:
             events += _rebirth(node, message, "the node's birth was not received")
         for event in _told(message, self._session_message(node, message)):
-            if isinstance(event, Refused) and event.reason in ("birth_missing", "alias_unknown"):
+            if isinstance(event, Refused) and event.reason in _COMES_AGAIN:
                 events += _rebirth(node, message, event.detail)
+            elif isinstance(event, Refused):
+                event = _with_record(event, node, message.where)  # noqa: PLW2901 - the same refusal, said in full
             events.append(event)
         return events
 
@@ -181,10 +202,12 @@ class SparkplugHost:
 
     def _node_born(self, node: NodeSession, message: Message) -> list[Event]:
         births = Births(message.payload.metrics)
-        node.begin(births, bd_seq=_bd_seq(message.payload), seq=message.payload.seq)
+        outbox_id, declared = declared_outbox(message)
+        node.begin(births, bd_seq=_bd_seq(message.payload), seq=message.payload.seq, outbox_id=outbox_id)
         where = message.where
         return [
             NodeBorn(fleet_id=where.fleet_id, gateway_id=where.gateway_id, at_ms=message.received_at_ms),
+            *declared,
             *node_reports(message, message.payload.metrics),
         ]
 
@@ -199,10 +222,25 @@ class SparkplugHost:
         return [NodeDied(fleet_id=where.fleet_id, gateway_id=where.gateway_id, at_ms=message.received_at_ms)]
 
 
+def _with_record(refused: Refused, node: NodeSession, where: Topic) -> Refused:
+    """The refusal with the outbox record that it settles, if the message was one whose number can be read."""
+    if where.message_type not in (MessageType.NDATA, MessageType.DDATA):
+        return refused
+    device = node.devices.get(where.unit_id or "")
+    births = device.births if device is not None else node.births
+    return replace(refused, settles=record_of(where, refused.payload, node.outbox_id, births))
+
+
 def rebirth_command(now_ms: int) -> bytes:
     """The payload of an NCMD that asks an edge node for its births."""
     metric = Metric(name="Node Control/Rebirth", datatype=DataType.BOOLEAN, value=True, timestamp_ms=now_ms)
     return encode_payload(Payload(timestamp_ms=now_ms, metrics=(metric,)))
+
+
+def acknowledgement_command(acknowledgement: Acknowledgement, now_ms: int) -> bytes:
+    """The payload of an NCMD that tells an edge node what its outbox may forget."""
+    metrics = acknowledgement_metrics(acknowledgement, timestamp_ms=now_ms)
+    return encode_payload(Payload(timestamp_ms=now_ms, metrics=metrics))
 
 
 def _told(message: Message, events: Iterable[Event]) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What one decoded Sparkplug message says of samples, positions and refusals."""
+"""What one decoded Sparkplug message says of samples, positions, refusals, and its gateway's outbox."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
+from google.protobuf.message import DecodeError
 
-from ingest.events import BatchReceived, PositionReceived, Refused
+from ingest.events import BatchReceived, NothingToStore, OutboxDeclared, PositionReceived, Refused, SamplesDropped
 from ingest.positions import LATITUDE, position_from_values
+from ingest.stores.contract import OutboxRange
 from telemetry.errors import WireError
+from telemetry.limits import MAX_INTEGER
 from telemetry.samples import ReceivedBatch
+from telemetry.sparkplug.acknowledgement import (
+    OUTBOX_ID,
+    OUTBOX_REPLACED,
+    acknowledgement_from_metrics,
+    drop_from_metrics,
+)
 from telemetry.sparkplug.batches import OUTBOX_SEQUENCE, TIME, batch_from_metrics
 from telemetry.sparkplug.scalars import batches_from_scalars
+from telemetry.sparkplug.schema import PayloadMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.sessions import DeviceSession
+    from ingest.sessions import Births, DeviceSession
     from telemetry.samples import SampleBatch
+    from telemetry.sparkplug.acknowledgement import DropRecord
     from telemetry.sparkplug.payload import Metric, Payload
     from telemetry.sparkplug.topics import Topic
 
@@ -37,6 +48,8 @@ class Message:
     raw: bytes
     received_at_ms: int
     payload: Payload
+    outbox_id: str | None
+    """Of the node's birth."""
 
     def refused(self, reason: str, detail: str) -> Refused:
         return Refused(
@@ -75,16 +88,24 @@ def samples(message: Message, metrics: Sequence[Metric], device: DeviceSession |
     return [_received(message, batch, None) for batch in batches]
 
 
-def node_reports(message: Message, metrics: Sequence[Metric]) -> list[PositionReceived | Refused]:
-    """What an edge node's resolved metrics say: what it refused, and where it is."""
-    events: list[PositionReceived | Refused] = [
+NodeReport = PositionReceived | SamplesDropped | NothingToStore | Refused
+
+
+def node_reports(message: Message, metrics: Sequence[Metric]) -> list[NodeReport]:
+    """What an edge node's resolved metrics say: what it refused, where it is, and what it let go."""
+    events: list[NodeReport] = [
         _refused_by_gateway(message, metric.value)
         for metric in metrics
         if metric.name == REFUSED_BY_GATEWAY and metric.value is not None
     ]
     values = {metric.name: metric.value for metric in metrics if metric.name is not None}
     stamps = {metric.name: metric.timestamp_ms for metric in metrics}
+    told = values.get(OUTBOX_SEQUENCE)
+    sequence = told if type(told) is int else None
     try:
+        if values.get(OUTBOX_REPLACED) is not None:
+            drop = drop_from_metrics(metrics)
+            return [*events, *_dropped(message, drop)]
         fix = position_from_values(
             values,
             fleet_id=message.where.fleet_id,
@@ -95,9 +116,67 @@ def node_reports(message: Message, metrics: Sequence[Metric]) -> list[PositionRe
     except WireError as error:
         return [*events, message.refused(error.reason, str(error))]
     if fix is not None:
-        sequence = values.get(OUTBOX_SEQUENCE)
-        events.append(PositionReceived(fix=fix, outbox_sequence=sequence if type(sequence) is int else None))
+        events.append(PositionReceived(fix=fix, outbox_sequence=sequence, outbox_id=message.outbox_id))
+    elif (settles := _record(message.where, message.outbox_id, sequence)) is not None:
+        events.append(NothingToStore(settles=settles))
     return events
+
+
+def declared_outbox(message: Message) -> tuple[str | None, list[OutboxDeclared | Refused]]:
+    """Which outbox a node's birth names, and what to make of it; a birth that words it wrongly is a birth even so."""
+    metrics = message.payload.metrics
+    if not any(metric.name == OUTBOX_ID and metric.value is not None for metric in metrics):
+        return None, []
+    try:
+        told = acknowledgement_from_metrics(metrics)
+    except WireError as error:
+        return None, [message.refused(error.reason, str(error))]
+    fleet_id, gateway_id = message.where.fleet_id, message.where.gateway_id
+    ranges = [*([(1, told.floor)] if told.floor else []), *told.ranges]
+    declared = OutboxDeclared(
+        fleet_id=fleet_id,
+        gateway_id=gateway_id,
+        outbox_id=told.outbox_id,
+        settled=tuple(OutboxRange(fleet_id, gateway_id, told.outbox_id, first, last) for first, last in ranges),
+    )
+    return told.outbox_id, [declared]
+
+
+def record_of(where: Topic, raw: bytes, outbox_id: str | None, births: Births | None) -> OutboxRange | None:
+    """The outbox record that a message is, by its number alone: the rest of it may be beyond reading."""
+    if outbox_id is None:
+        return None
+    by_alias = {} if births is None else births.by_alias
+    try:
+        metrics = PayloadMessage.FromString(raw).metrics
+    except (DecodeError, UnicodeDecodeError):
+        return None
+    for metric in metrics:
+        born = by_alias.get(metric.alias) if metric.HasField("alias") else None
+        if OUTBOX_SEQUENCE in (metric.name, born.name if born else None) and metric.WhichOneof("value") == "long_value":
+            return _record(where, outbox_id, metric.long_value)
+    return None
+
+
+def _record(where: Topic, outbox_id: str | None, sequence: int | None) -> OutboxRange | None:
+    if outbox_id is None or sequence is None or sequence > MAX_INTEGER:
+        return None
+    return OutboxRange(where.fleet_id, where.gateway_id, outbox_id, sequence, sequence)
+
+
+def _dropped(message: Message, drop: DropRecord) -> list[SamplesDropped]:
+    if message.outbox_id is None:  # nobody knows whose numbers these are: it comes again after the birth
+        return []
+    return [
+        SamplesDropped(
+            drop=drop,
+            fleet_id=message.where.fleet_id,
+            gateway_id=message.where.gateway_id,
+            outbox_id=message.outbox_id,
+            topic=message.topic,
+            payload=message.raw,
+        )
+    ]
 
 
 def _received(message: Message, batch: SampleBatch, sequence: int | None) -> BatchReceived:
@@ -107,6 +186,7 @@ def _received(message: Message, batch: SampleBatch, sequence: int | None) -> Bat
         gateway_id=message.where.gateway_id,
         received_at_ms=message.received_at_ms,
         outbox_sequence=sequence,
+        outbox_id=message.outbox_id,
     )
     return BatchReceived(received=received, topic=message.topic, payload=message.raw)
 

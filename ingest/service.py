@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from ingest.acknowledging import Acknowledger
 from ingest.connection import HostConnection
 from ingest.counters import IngestCollector, IngestCounters, Tally
 from ingest.events import Refused
 from ingest.host import SparkplugHost
 from ingest.inbox import Inbox
+from ingest.leases import ALL_GROUPS, LeaseKeeper, Right
 from ingest.quarantine import QuarantineDesk
+from ingest.stores.contract import StoreError
 from ingest.turn import decode_turn, inspect_turn
 from ingest.units import KnownUnits
-from ingest.writer import StoreWriter
+from ingest.writer import StoreWriter, ranges_of
 from registry.errors import RegistryError, UnavailableError
 
 if TYPE_CHECKING:
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
 
     from ingest.events import RebirthWanted, SessionEvent
     from ingest.inbox import Arrival, LinkChange
-    from ingest.quarantine import QuarantineSink
+    from ingest.leases import LeaseBook
+    from ingest.quarantine import QuarantineSink, Waiting
     from ingest.stores.contract import TelemetryStore
     from ingest.turn import Turn
     from ingest.units import UnitDirectory
-    from ingest.writer import Settled
     from telemetry.broker import BrokerAccess
     from telemetry.samples import PositionFix, ReceivedBatch
 
@@ -51,6 +54,9 @@ REFRESH_WITHIN_S = 0.5
 QUARANTINE_EVERY_S = 0.25
 QUARANTINE_BATCH = 500
 QUARANTINE_RETRY_S = 5.0
+ACKNOWLEDGE_LOOK_S = 0.1
+"""How often is looked which gateways have something to hear."""
+PROGRESS_RETRY_S = 1.0
 FINISH_WITHIN_S = 1.0
 """What an orderly stop gives the store to take what waits."""
 
@@ -89,15 +95,18 @@ class IngestService:
         quarantine: QuarantineSink,
         listeners: Sequence[BatchListener] = (),
         session_listeners: Sequence[SessionListener] = (),
-        on_settled: Callable[[Sequence[Settled]], None] | None = None,
+        leases: LeaseBook | None = None,
+        holder: str | None = None,
         primary: bool = True,
         metrics: CollectorRegistry | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """`groups`: the fleets to take, empty = all. `store` None: nothing is stored (another worker does).
 
-        `on_settled` is told which outbox records are committed. Only a `primary` host tells its STATE: one a broker
-        and fleet. Any host asks for the rebirths that it needs, since it may have started after the births.
+        With `leases` it writes and acknowledges only for groups whose lease it holds; without, nobody else writes.
+        `holder`: this worker's name there, the same after a restart if nobody else can have it meanwhile; None = new.
+        Only a `primary` host tells its STATE: one a broker and fleet. Any host asks for the rebirths that it needs,
+        since it may have started after the births.
         """
         self._directory = directory
         self._units = KnownUnits(directory)
@@ -112,13 +121,22 @@ class IngestService:
         self._connection = HostConnection(
             access, host_id=host_id, groups=groups, primary=primary, inbox=self._inbox, now_ms=now_ms
         )
+        self._store = store
+        self._acknowledger = Acknowledger()
+        self._progress_wanted = asyncio.Event()
+        self._keeper = (
+            LeaseKeeper(leases, groups, on_taken=self._progress_wanted.set, holder=holder)
+            if leases is not None and store is not None
+            else None
+        )
         self._writer = (
             StoreWriter(
                 store,
                 max_bytes=WRITER_BYTES,
                 on_stored=self._stored,
                 on_refused=self._refused_by_store,
-                on_settled=on_settled,
+                on_settled=self._acknowledger.settled,
+                rights=self._keeper,
             )
             if store is not None
             else None
@@ -149,6 +167,11 @@ class IngestService:
             sequence_gaps=tally.sequence_gaps,
             rebirths_requested=tally.rebirths_requested,
             listener_failures=tally.listener_failures,
+            acknowledgements=tally.acknowledgements,
+            missing_stretches=tally.missing_stretches,
+            left_to_another=writer.left_to_another if writer else 0,
+            groups_held=self._keeper.held() if self._keeper else int(writer is not None),
+            groups_waited_for=self._keeper.waiting() if self._keeper else 0,
             queue_fill=max(self._inbox.fill, self._desk.fill, writer.fill if writer else 0.0),
             store_ok=writer is None or writer.ok,
             broker_ok=self._broker_ok,
@@ -166,6 +189,9 @@ class IngestService:
                 tasks.create_task(self._keep_directory(), name="ingest directory")
                 if self._writer is not None:
                     tasks.create_task(self._writer.run(), name="ingest writer")
+                    tasks.create_task(self._acknowledge(), name="ingest acknowledgements")
+                if self._keeper is not None:
+                    tasks.create_task(self._keeper.run(), name="ingest leases")
         finally:
             await self._connection.stop()
             while left := self._inbox.take(TURN_MESSAGES):
@@ -173,6 +199,8 @@ class IngestService:
             if self._writer is not None:
                 await self._writer.finish(FINISH_WITHIN_S)
             await self._keep_entries()
+            if self._keeper is not None:
+                await self._keeper.release()
 
     async def _take_in(self) -> None:
         while True:
@@ -196,7 +224,12 @@ class IngestService:
         batches = inspect_turn(turn, self._units, self._desk, self._tally)
         self._tell_all(turn, batches)
         if self._writer is not None:
-            self._writer.offer([*batches, *turn.positions])
+            self._writer.offer(batches)
+            self._writer.offer([*turn.positions, *turn.settled])
+            for outbox in turn.outboxes:
+                self._acknowledger.born(outbox.fleet_id, outbox.gateway_id, outbox.outbox_id)
+                # What its gateway has forgotten already will not come again.
+                self._writer.offer(each for each in outbox.settled if not self._acknowledger.is_settled(each))
 
     def _tell_all(self, turn: Turn, batches: Sequence[ReceivedBatch]) -> None:
         fixes = [position.fix for position in turn.positions]
@@ -253,17 +286,60 @@ class IngestService:
 
     async def _keep_entries(self) -> bool:
         """Hand what waits to the quarantine. False when it is away; the entries wait on."""
-        while entries := self._desk.take(QUARANTINE_BATCH):
+        while taken := self._desk.take(QUARANTINE_BATCH):
+            waiting = [each for each in taken if not self._is_anothers(each.entry.fleet_id)]
             try:
-                await asyncio.to_thread(self._quarantine.add_quarantine, entries)
+                self._tally.missing_stretches += await asyncio.to_thread(self._keep, waiting)
             except UnavailableError as error:
                 self._log.error("quarantine_away", reason=str(error))
-                self._desk.put_back(entries)
+                self._desk.put_back(waiting)
                 return False
             except RegistryError as error:
-                self._log.error("quarantine_refuses", reason=str(error), entries=len(entries))
-                self._desk.dropped += len(entries)
+                self._log.error("quarantine_refuses", reason=str(error), entries=len(waiting))
+                self._desk.dropped += len(waiting)
+                continue
+            if self._writer is not None:
+                self._writer.offer(settled for each in waiting for settled in each.settles)
         return True
+
+    def _keep(self, waiting: Sequence[Waiting]) -> int:
+        """Keep entries; how many stretches of missing samples are new."""
+        # Missing samples first: they are kept once each, so that both may be tried again after a failure in between.
+        new = self._quarantine.add_missing_samples([record for each in waiting for record in each.missing])
+        self._quarantine.add_quarantine([each.entry for each in waiting])
+        return new
+
+    async def _acknowledge(self) -> None:
+        """Tell gateways what is settled, as long as this worker is the one that writes."""
+        await self._load_progress()
+        while True:
+            if self._progress_wanted.is_set():
+                await self._load_progress()
+            for due in self._acknowledger.due(self._now_ms(), self._may_write):
+                self._connection.acknowledge(due)
+                self._tally.acknowledgements += 1
+            await asyncio.sleep(ACKNOWLEDGE_LOOK_S)
+
+    async def _load_progress(self) -> None:
+        """What is settled, from the store: at the start, and after another worker has written."""
+        if self._store is None:
+            return
+        while True:
+            self._progress_wanted.clear()
+            try:
+                self._acknowledger.load(await asyncio.to_thread(self._store.outbox_progress))
+            except StoreError as error:
+                self._log.warning("progress_not_read", reason=str(error))
+                await asyncio.sleep(PROGRESS_RETRY_S)
+            else:
+                return
+
+    def _is_anothers(self, fleet_id: str | None) -> bool:
+        """Whether another worker keeps what this fleet sends, its faults included."""
+        return self._keeper is not None and self._keeper.right(fleet_id or ALL_GROUPS) is Right.ANOTHERS
+
+    def _may_write(self, fleet_id: str) -> bool:
+        return self._keeper is None or self._keeper.right(fleet_id) is Right.HELD
 
     async def _watch_link(self) -> None:
         """The network thread has no owner in asyncio: its death must not go unseen."""
@@ -287,6 +363,7 @@ class IngestService:
                 fleet_id=received.fleet_id,
                 gateway_id=received.gateway_id,
                 unit_id=received.batch.unit_id,
+                settles=next(iter(ranges_of([received])), None),
             ),
             received.received_at_ms,
         )

@@ -124,14 +124,17 @@ class NodeSession:
     births: Births | None = None
     """None: no birth was received, or the session it began is over."""
     bd_seq: int | None = None
+    outbox_id: str | None = None
+    """Which outbox its records are of; None while no birth says so."""
     devices: dict[str, DeviceSession] = field(default_factory=dict)
     rebirth_asked_ms: int | None = None
     _seq: int | None = None
 
-    def begin(self, births: Births, *, bd_seq: int | None, seq: int | None) -> None:
+    def begin(self, births: Births, *, bd_seq: int | None, seq: int | None, outbox_id: str | None) -> None:
         """A node birth: everything before it is void."""
         self.births = births
         self.bd_seq = bd_seq
+        self.outbox_id = outbox_id
         self.devices.clear()
         self._seq = seq
 
@@ -139,6 +142,7 @@ class NodeSession:
         """The session is over, or nothing is known of it any more."""
         self.births = None
         self.bd_seq = None
+        self.outbox_id = None
         self.devices.clear()
         self._seq = None
 

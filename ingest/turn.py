@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from ingest.events import (
     BatchReceived,
     HostDenied,
+    NothingToStore,
+    OutboxDeclared,
     PositionReceived,
     RebirthWanted,
     Refused,
+    SamplesDropped,
     SequenceGap,
 )
 from ingest.inbox import Arrival, LinkChange
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ingest.events import Event, SessionEvent
     from ingest.host import SparkplugHost
     from ingest.quarantine import QuarantineDesk
+    from ingest.stores.contract import OutboxRange
     from ingest.units import KnownUnits
     from telemetry.samples import ReceivedBatch
 
@@ -38,6 +42,9 @@ class Turn:
     positions: list[StorePosition] = field(default_factory=list)
     sessions: list[SessionEvent] = field(default_factory=list)
     rebirths: list[RebirthWanted] = field(default_factory=list)
+    settled: list[OutboxRange] = field(default_factory=list)
+    """Records of outboxes that hold nothing for the store."""
+    outboxes: list[OutboxDeclared] = field(default_factory=list)
     denied: bool = False
     """Someone said that this host is offline."""
     link_up: bool | None = None
@@ -81,7 +88,16 @@ def _sort(event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, t
             turn.batches.append(event)
         case PositionReceived():
             fix = possible_fix(event.fix, received_at_ms)
-            turn.positions.append(StorePosition(fix=fix, outbox_sequence=event.outbox_sequence))
+            turn.positions.append(
+                StorePosition(fix=fix, outbox_sequence=event.outbox_sequence, outbox_id=event.outbox_id)
+            )
+        case SamplesDropped():
+            tally.refused["samples_dropped"] += 1
+            desk.drop(event, received_at_ms)
+        case NothingToStore():
+            turn.settled.append(event.settles)
+        case OutboxDeclared():
+            turn.outboxes.append(event)
         case Refused():
             tally.refused[event.reason] += 1
             desk.refuse(event, received_at_ms)

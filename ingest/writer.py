@@ -1,6 +1,7 @@
 """Brings batches and positions to the store, a flush at a time, and tells what was settled.
 
-The store may be slow or away: what waits is kept within a bound, and what finds no room is not acknowledged.
+The store may be slow or away, or another worker may be the one that writes: what waits is kept within a bound, and what
+finds no room is not acknowledged.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from ingest.stores.contract import StoreError, StoreRefusedError
+from ingest.leases import Right
+from ingest.stores.contract import OutboxRange, StoreError, StoreFencedError, StoreRefusedError
 from telemetry.samples import PositionFix, ReceivedBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from ingest.stores.contract import TelemetryStore
+    from ingest.stores.contract import Fence, TelemetryStore
 
 FLUSH_BYTES = 16 * 1024 * 1024
 """The largest flush: some 100 ms of the store's work. **assumed**"""
@@ -26,17 +28,11 @@ FLUSH_EVERY_S = 0.1
 """A flush gathers at least this long: many small commits cost more than one. **assumed**"""
 BACKOFF_S = (0.1, 5.0)
 """The first and the longest wait before a store that was away is asked again; doubling between. **assumed**"""
+UNSURE_EVERY_S = 0.1
+"""How often is looked whether the right to write is known by now."""
 _BATCH_OVERHEAD_BYTES = 2_000
 """What a batch of one sample occupies: measured at 1.6 kB with its arrays' headers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """An outbox record that is stored, or was already: its gateway may forget it."""
-
-    fleet_id: str
-    gateway_id: str
-    outbox_sequence: int
+_RANGE_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,9 +41,32 @@ class StorePosition:
 
     fix: PositionFix
     outbox_sequence: int | None
+    outbox_id: str | None
+
+    @property
+    def fleet_id(self) -> str:
+        return self.fix.fleet_id
+
+    @property
+    def gateway_id(self) -> str:
+        return self.fix.gateway_id
 
 
-Record = ReceivedBatch | StorePosition
+Record = ReceivedBatch | StorePosition | OutboxRange
+"""An OutboxRange is settled without anything to store: the quarantine has it, or its gateway let it go."""
+
+
+class Rights(Protocol):
+    """Who may write for which fleet; asked on the event loop."""
+
+    def right(self, fleet_id: str) -> Right:
+        """What this worker may do for a fleet."""
+
+    def fences(self, fleet_ids: Iterable[str]) -> tuple[Fence, ...]:
+        """What a write for these fleets must pass."""
+
+    def look_again(self, highest: int) -> None:
+        """The store says that it must not write, having seen a fence of that number."""
 
 
 class StoreWriter:
@@ -60,30 +79,37 @@ class StoreWriter:
         max_bytes: int,
         on_stored: Callable[[int, int], None],
         on_refused: Callable[[ReceivedBatch, str], None],
-        on_settled: Callable[[Sequence[Settled]], None] | None = None,
+        on_settled: Callable[[Sequence[OutboxRange]], None] | None = None,
+        rights: Rights | None = None,
     ) -> None:
-        """`on_stored` gets stored rows and duplicate batches; `on_refused` a batch that the store will never take."""
+        """`on_stored` gets stored rows and duplicate batches; `on_refused` a batch that the store will never take.
+
+        `on_settled` gets what was committed. `rights` None: nobody else writes.
+        """
         self._store = store
         self._max_bytes = max_bytes
         self._on_stored = on_stored
         self._on_refused = on_refused
         self._on_settled = on_settled
-        self._waiting: deque[Record] = deque()
+        self._rights = rights
+        self._waiting: deque[tuple[Record, int]] = deque()
         self._bytes = 0
         self._offered = asyncio.Event()
-        self._under_way: tuple[asyncio.Task[None], list[Record]] | None = None
+        self._under_way: tuple[asyncio.Task[None], list[Record], int] | None = None
         self._log = structlog.get_logger("ingest.writer")
         self.ok = True
         """False while the store does not take data."""
         self.dropped = 0
         """Records that found no room."""
+        self.left_to_another = 0
+        """Records that were not written since another worker writes for their group."""
 
     @property
     def fill(self) -> float:
         """0 empty, 1 full; a flush under way counts until it is committed."""
         return self._bytes / self._max_bytes
 
-    def offer(self, records: Sequence[Record]) -> None:
+    def offer(self, records: Iterable[Record]) -> None:
         """Queue records; those beyond the bound are counted and left out."""
         for record in records:
             size = _size(record)
@@ -91,7 +117,7 @@ class StoreWriter:
                 self.dropped += 1
                 continue
             self._bytes += size
-            self._waiting.append(record)
+            self._waiting.append((record, size))
         if self._waiting:
             self._offered.set()
 
@@ -111,7 +137,7 @@ class StoreWriter:
         except TimeoutError:
             lost = len(self._waiting)
             if self._under_way is not None:
-                work, flush = self._under_way
+                work, flush, _ = self._under_way
                 work.cancel()
                 lost += len(flush)
             self._log.error("records_not_stored", records=lost)
@@ -120,56 +146,105 @@ class StoreWriter:
     async def _flush(self) -> None:
         """Write one flush. It goes on when the caller is cancelled, and the next call waits for it."""
         if self._under_way is None:
-            flush = self._next_flush()
-            self._under_way = asyncio.create_task(self._write(flush), name="ingest flush"), flush
-        work, flush = self._under_way
+            flush, size = self._next_flush()
+            self._under_way = asyncio.create_task(self._write(flush), name="ingest flush"), flush, size
+        work, _, size = self._under_way
         await asyncio.shield(work)
         self._under_way = None
-        self._bytes -= sum(map(_size, flush))
+        self._bytes -= size
         if not self._waiting:
             self._offered.clear()
 
-    def _next_flush(self) -> list[Record]:
+    def _next_flush(self) -> tuple[list[Record], int]:
         flush: list[Record] = []
-        size = 0
-        while self._waiting and size < FLUSH_BYTES:
-            record = self._waiting.popleft()
-            size += _size(record)
+        total = 0
+        while self._waiting and total < FLUSH_BYTES:
+            record, size = self._waiting.popleft()
+            total += size
             flush.append(record)
-        return flush
+        return flush, total
 
     async def _write(self, flush: list[Record]) -> None:
-        batches = [record for record in flush if isinstance(record, ReceivedBatch)]
-        if batches:
-            await self._append(batches)
-        positions = [record for record in flush if isinstance(record, StorePosition)]
-        if positions:
-            await self._persist(self._store.append_positions, [record.fix for record in positions])
-        self._settle(positions)
+        """Write what is ours of a flush, once it is known to be ours."""
+        left = flush
+        while left := await self._ours(left):
+            try:
+                await self._write_ours(left)
+            except StoreFencedError as error:
+                self._log.warning("write_fenced", reason=str(error), records=len(left))
+                if self._rights is not None:
+                    self._rights.look_again(error.highest)
+            else:
+                return
 
-    async def _append(self, batches: Sequence[ReceivedBatch]) -> None:
+    async def _ours(self, records: list[Record]) -> list[Record]:
+        """The records of fleets that this worker writes for, once that is known of all of them."""
+        if self._rights is None:
+            return records
+        while True:
+            rights = {fleet_id: self._rights.right(fleet_id) for fleet_id in {record.fleet_id for record in records}}
+            if Right.UNSURE not in rights.values():
+                break
+            await asyncio.sleep(UNSURE_EVERY_S)
+        ours = [record for record in records if rights[record.fleet_id] is Right.HELD]
+        self.left_to_another += len(records) - len(ours)
+        return ours
+
+    async def _write_ours(self, records: list[Record]) -> None:
+        """Write records. After StoreFencedError some of them may be written: writing them again doubles nothing."""
+        batches: list[ReceivedBatch] = []
+        positions: list[StorePosition] = []
+        settled: list[OutboxRange] = []
+        for record in records:
+            if isinstance(record, ReceivedBatch):
+                batches.append(record)
+            elif isinstance(record, StorePosition):
+                positions.append(record)
+            else:
+                settled.append(record)
+        if batches or settled:
+            await self._append(batches, settled)
+        if positions:
+            await self._append_positions(positions)
+
+    async def _append(self, batches: Sequence[ReceivedBatch], settled: Sequence[OutboxRange]) -> None:
         """Store batches. One that is refused is found by halving: the others go on."""
+        ranges = [*settled, *ranges_of(batches)]
         try:
-            result = await self._persist(self._store.append, batches)
+            result = await self._persist(self._store.append, batches, ranges, self._fences([*batches, *settled]))
         except StoreRefusedError as error:
             if len(batches) == 1:
                 self._log.warning("batch_refused", unit=batches[0].batch.unit_id, reason=str(error))
                 self._on_refused(batches[0], str(error))
                 return
+            if not batches:
+                raise
             middle = len(batches) // 2
-            await self._append(batches[:middle])
-            await self._append(batches[middle:])
+            await self._append(batches[:middle], settled)
+            await self._append(batches[middle:], ())
             return
         self._on_stored(result.stored_rows, result.duplicate_batches)
-        self._settle(batches)
+        self._tell(ranges)
 
-    async def _persist(self, call: Callable[[Any], Any], records: Sequence[Any]) -> Any:
-        """Call the store until it answers. Raises StoreRefusedError, also for what it cannot have meant to raise."""
+    async def _append_positions(self, positions: Sequence[StorePosition]) -> None:
+        ranges = ranges_of(positions)
+        fixes = [position.fix for position in positions]
+        await self._persist(self._store.append_positions, fixes, ranges, self._fences(positions))
+        self._tell(ranges)
+
+    def _fences(self, records: Sequence[Record]) -> tuple[Fence, ...]:
+        return () if self._rights is None else self._rights.fences({record.fleet_id for record in records})
+
+    async def _persist(self, call: Callable[..., Any], *what: Any) -> Any:
+        """Call the store until it answers.
+
+        Raises StoreFencedError, and StoreRefusedError, also for what the store cannot have meant to raise.
+        """
         pause_s, longest_s = BACKOFF_S
         while True:
             try:
-                answer = await asyncio.to_thread(call, records)
-            except StoreRefusedError:
+                answer = await asyncio.to_thread(call, *what)
+            except (StoreRefusedError, StoreFencedError):
                 self._told_ok()
                 raise
             except StoreError as error:
@@ -190,25 +265,33 @@ class StoreWriter:
             self._log.info("store_back")
         self.ok = True
 
-    def _settle(self, records: Sequence[Record]) -> None:
-        if self._on_settled is None:
-            return
-        settled = []
-        for record in records:
-            if record.outbox_sequence is not None:
-                owner = record if isinstance(record, ReceivedBatch) else record.fix
-                settled.append(
-                    Settled(
-                        fleet_id=owner.fleet_id,
-                        gateway_id=owner.gateway_id,
-                        outbox_sequence=record.outbox_sequence,
-                    )
-                )
-        if settled:
+    def _tell(self, settled: Sequence[OutboxRange]) -> None:
+        if settled and self._on_settled is not None:
             self._on_settled(settled)
 
 
+def ranges_of(records: Sequence[ReceivedBatch | StorePosition]) -> list[OutboxRange]:
+    """The outbox records that these are, as few ranges."""
+    numbers: dict[tuple[str, str, str], list[int]] = {}
+    for record in records:
+        if record.outbox_sequence is not None and record.outbox_id is not None:
+            outbox = record.fleet_id, record.gateway_id, record.outbox_id
+            numbers.setdefault(outbox, []).append(record.outbox_sequence)
+    ranges: list[OutboxRange] = []
+    for outbox, sequences in numbers.items():
+        sequences.sort()
+        first = last = sequences[0]
+        for sequence in sequences:
+            if sequence > last + 1:
+                ranges.append(OutboxRange(*outbox, first, last))
+                first = sequence
+            last = sequence
+        ranges.append(OutboxRange(*outbox, first, last))
+    return ranges
+
+
 def _size(record: Record) -> int:
-    if isinstance(record, StorePosition):
-        return _BATCH_OVERHEAD_BYTES
-    return _BATCH_OVERHEAD_BYTES + 4 * record.batch.values() + 12 * len(record.batch)
+    if isinstance(record, ReceivedBatch):
+        batch = record.batch
+        return _BATCH_OVERHEAD_BYTES + batch.temperatures_c.nbytes + batch.voltages_v.nbytes + 36 * len(batch)
+    return _BATCH_OVERHEAD_BYTES if isinstance(record, StorePosition) else _RANGE_BYTES

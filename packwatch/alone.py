@@ -25,7 +25,7 @@ from packwatch.alert_feed import RegistryAlerts
 from packwatch.broker import require_free
 from packwatch.credentials import Credentials
 from packwatch.crew import Crew, stop_on_signals
-from packwatch.data_dir import claim_data_dir, published_service
+from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
 from packwatch.history import PagesHistory, RemoteHistory, history_app, history_token
 from packwatch.intake import Meter
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ingest.service import BatchListener
     from packwatch.settings import Settings
-    from registry.records import QuarantineEntry
+    from registry.records import MissingSamples, QuarantineEntry
 
 
 async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -69,6 +69,8 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
             store=store,
             directory=directory,
             quarantine=registry,
+            leases=registry,
+            holder=lease_holder(settings.data_dir),
             metrics=REGISTRY,
         )
         web = WebServer(history_app(store, history_token(settings)), settings.http, shutdown=asyncio.Event())
@@ -202,6 +204,9 @@ class _Refusals:
 
     def add_quarantine(self, entries: Sequence[QuarantineEntry]) -> None:
         structlog.get_logger("packwatch").debug("refused_by_guest", entries=len(entries))
+
+    def add_missing_samples(self, records: Sequence[MissingSamples]) -> int:
+        return len(records)
 
 
 def _now_ms() -> int:

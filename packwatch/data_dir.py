@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,3 +77,8 @@ def running_service(folder: Path) -> RunningService | None:
     finally:
         os.close(lock)
     return None
+
+
+def lease_holder(data_dir: Path) -> str:
+    """The name under which who has claimed the directory holds leases: whoever claims it next may go on at once."""
+    return f"{socket.gethostname()}:{data_dir.resolve()}"[-200:]

@@ -22,7 +22,7 @@ from ingest.stores.duckdb import DuckDBStore
 from packwatch.broker import EmbeddedBroker, require_free
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.crew import Crew, stop_on_signals
-from packwatch.data_dir import claim_data_dir, published_service
+from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
 from packwatch.enrolling import FleetEnroller
 from packwatch.history import PagesHistory
@@ -80,6 +80,8 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             store=store,
             directory=directory,
             quarantine=registry,
+            leases=registry,
+            holder=lease_holder(data_dir),
             listeners=[alerts, board],
             metrics=REGISTRY,
         )

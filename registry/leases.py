@@ -19,12 +19,15 @@ ALL_GROUPS = "*"
 class Leases(Database):
     """Who may write for which group."""
 
-    def take_lease(self, group: str, holder: str, for_s: float, now: datetime | None = None) -> Lease:
+    def take_lease(
+        self, group: str, holder: str, for_s: float, now: datetime | None = None, *, above: int = 0
+    ) -> Lease:
         """Take or renew the lease of a group; "*" is all groups at once, and stands in the way of each, as each of it.
 
         Returns the lease as it stands afterwards: the caller's if `lease.holder == holder`, otherwise the one that is
         in the way until `lease.expires_at`. The fence stays when a holder renews, even late, as long as nobody else
-        had the lease meanwhile. `now` None: the database's clock, which all its users share.
+        had the lease meanwhile; it is above `above`, the highest that the caller met elsewhere. `now` None: the
+        database's clock, which all its users share.
         """
 
         def work(session: Session) -> Lease:
@@ -40,8 +43,8 @@ class Leases(Database):
             if lease is None:
                 lease = Lease(group=group, holder="", fence=0, expires_at=at)
                 session.add(lease)
-            if lease.holder != holder or _was_interrupted(session, lease):
-                lease.fence = 1 + (session.scalar(select(func.max(Lease.fence))) or 0)
+            if lease.holder != holder or lease.fence <= above or _was_interrupted(session, lease):
+                lease.fence = 1 + max(above, session.scalar(select(func.max(Lease.fence))) or 0)
                 lease.holder = holder
             lease.expires_at = at + timedelta(seconds=for_s)
             return lease

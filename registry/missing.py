@@ -27,7 +27,7 @@ class Missing(Database):
             return 0
         rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
         # Always in one order: two writers never deadlock.
-        rows.sort(key=lambda row: tuple(str(row[name]) for name in ("gateway_id", "outbox_sequence", "unit_id")))
+        rows.sort(key=lambda row: tuple(str(row[name]) for name in ("gateway_id", "outbox_sequence", "entry")))
 
         def work(session: Session) -> int:
             dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite

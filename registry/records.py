@@ -277,19 +277,12 @@ class QuarantineCount(Base, kw_only=True):
 
 
 class MissingSamples(Base, kw_only=True):
-    """Samples that a unit took and that its gateway let go: its outbox was full. Told once for a stretch of frames."""
+    """Samples that a unit took and that its gateway let go: its outbox was full. Kept once, told often."""
 
     __tablename__ = "missing_samples"
     __table_args__ = (
         UniqueConstraint(
-            "fleet_id",
-            "gateway_id",
-            "outbox_id",
-            "outbox_sequence",
-            "unit_id",
-            "boot_id",
-            "first_frame",
-            name="uq_missing_samples_record",
+            "fleet_id", "gateway_id", "outbox_id", "outbox_sequence", "entry", name="uq_missing_samples_record"
         ),
     )
     id: Mapped[SerialId] = mapped_column(init=False)
@@ -300,10 +293,14 @@ class MissingSamples(Base, kw_only=True):
     outbox_id: Mapped[Claimed]
     outbox_sequence: Mapped[int] = mapped_column(BigInteger)
     """The record of the outbox that tells of it."""
-    unit_id: Mapped[Claimed] = mapped_column(index=True)
-    boot_id: Mapped[Claimed]
-    first_frame: Mapped[int] = mapped_column(BigInteger)
-    last_frame: Mapped[int] = mapped_column(BigInteger)
+    entry: Mapped[int]
+    """Which of the stretches that the record tells of, from 0."""
+    unit_id: Mapped[Claimed | None] = mapped_column(index=True, default=None)
+    """None: positions of the vehicle."""
+    boot_id: Mapped[Claimed | None] = mapped_column(default=None)
+    first_frame: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    last_frame: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    """The samples lay between these frames of the boot; not every frame between need be concerned."""
     samples_lost: Mapped[int] = mapped_column(BigInteger)
     kept_period_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     """The stretch was thinned to one sample in that time; None: nothing of it is kept."""

@@ -163,6 +163,8 @@ class ReceivedBatch:
     """The cloud's clock, UTC, ms since 1970."""
     outbox_sequence: int | None = None
     """The message's number in its gateway's outbox; None from a plain edge node."""
+    outbox_id: str | None = None
+    """Which outbox that is; None from a plain edge node, or while the gateway's birth is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,12 @@ class StoreRefusedError(StoreError):
 
 
 class StoreFencedError(StoreError):
-    """Another worker writes for this group now: nothing was kept, and this worker must neither repeat nor settle it."""
+    """The right to write is lost: nothing was kept. The caller asks the registry who writes before it goes on."""
+
+    def __init__(self, message: str, highest: int = 0) -> None:
+        """`highest`: the fence that the store has seen, where it is that one which is in the way."""
+        super().__init__(message)
+        self.highest = highest
 
 
 class ExportFormat(StrEnum):

@@ -89,7 +89,8 @@ def keep_fences(cursor: duckdb.DuckDBPyConnection, fences: Sequence[Fence]) -> N
             [fence.group, ALL_GROUPS],
         ).fetchall()[0]
         if highest > fence.number:
-            raise StoreFencedError(f"fence {highest} has written for {fence.group}; this worker's is {fence.number}")
+            told = f"fence {highest} has written for {fence.group}; this worker's is {fence.number}"
+            raise StoreFencedError(told, highest)
         if highest < fence.number:
             cursor.execute("DELETE FROM fences WHERE lease_group = $1", [fence.group])
             cursor.execute("INSERT INTO fences VALUES ($1, $2)", [fence.group, fence.number])

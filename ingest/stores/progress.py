@@ -48,6 +48,15 @@ class FrameRanges:
         self._firsts[low:high] = [first]
         self._lasts[low:high] = [last]
 
+    def covers(self, first: int, last: int) -> bool:
+        """Whether `first` to `last` are all in."""
+        at = bisect_right(self._firsts, first) - 1
+        return at >= 0 and last <= self._lasts[at]
+
+    def lowest(self, limit: int) -> list[tuple[int, int]]:
+        """(first, last) of the lowest ranges, at most `limit`."""
+        return list(zip(self._firsts[:limit], self._lasts[:limit], strict=True))
+
     def copy(self) -> FrameRanges:
         twin = FrameRanges()
         twin._firsts, twin._lasts = self._firsts.copy(), self._lasts.copy()

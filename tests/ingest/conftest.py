@@ -25,8 +25,14 @@ from registry.kinds import ChannelKind, PackClass
 from registry.registry import Registry
 from telemetry.broker import BrokerAccess
 from telemetry.samples import PositionFix, Provenance, ReceivedBatch, SampleBatch
+from telemetry.sparkplug.acknowledgement import (
+    OUTBOX_ID,
+    Acknowledgement,
+    acknowledgement_from_metrics,
+    acknowledgement_metrics,
+)
 from telemetry.sparkplug.batches import batch_metrics, device_birth_metrics
-from telemetry.sparkplug.payload import DataType, Metric, Payload, encode_payload
+from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -48,6 +54,7 @@ def make_batch() -> Callable[..., ReceivedBatch]:
             "gateway_id": "gateway-1",
             "received_at_ms": NOW_MS,
             "outbox_sequence": None,
+            "outbox_id": None,
         }
         envelope = {name: given.pop(name, default) for name, default in envelope.items()}
         temperatures = np.asarray(given.pop("temperatures_c", np.full((rows, 3), 20.0)), np.float32)
@@ -202,9 +209,13 @@ class EdgeNode(Peer):
         )
         self.publish(self.topic(kind, unit_id), encoded)
 
-    def be_born(self, *unit_ids: str, temperatures: int = 3, voltages: int = 2) -> None:
+    def be_born(
+        self, *unit_ids: str, temperatures: int = 3, voltages: int = 2, outbox: str = "", floor: int = 0
+    ) -> None:
+        """`outbox`: the id that the birth declares, with what the gateway knows to be settled; empty = none."""
         self.seq = 0
-        self.send("NBIRTH", node_birth(self.bd_seq))
+        known = acknowledgement_metrics(Acknowledgement(outbox_id=outbox, floor=floor)) if outbox else ()
+        self.send("NBIRTH", (*node_birth(self.bd_seq), *known))
         for unit_id in unit_ids:
             self.send("DBIRTH", self._device_birth(unit_id, temperatures, voltages), unit_id)
 
@@ -221,8 +232,26 @@ class EdgeNode(Peer):
         metrics = batch_metrics(batch, outbox_sequence=outbox_sequence, alias_base=self.alias_base(batch.unit_id))
         self.send("DDATA", metrics, batch.unit_id)
 
+    def _commands(self) -> list[Payload]:
+        return [decode_payload(payload) for topic, payload in self.heard if topic == self.commands]
+
     def rebirths_asked(self) -> int:
-        return sum(topic == self.commands for topic, _ in self.heard)
+        return sum(command.metrics[0].name == "Node Control/Rebirth" for command in self._commands())
+
+    def acknowledged(self) -> list[Acknowledgement]:
+        return [
+            acknowledgement_from_metrics(command.metrics)
+            for command in self._commands()
+            if command.metrics[0].name == OUTBOX_ID
+        ]
+
+    def is_settled(self, outbox_id: str, *sequences: int) -> bool:
+        """Whether the newest acknowledgement of the outbox covers the sequences, and nothing beside them."""
+        newest = next((ack for ack in reversed(self.acknowledged()) if ack.outbox_id == outbox_id), None)
+        if newest is None:
+            return False
+        ranges = [(1, newest.floor), *newest.ranges]
+        return [number for first, last in ranges for number in range(first, last + 1)] == sorted(sequences)
 
 
 def node_birth(bd_seq: int) -> tuple[Metric, ...]:

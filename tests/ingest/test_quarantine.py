@@ -26,7 +26,7 @@ def refused(payload: bytes = b"x") -> Refused:
 def test_a_long_payload_is_cut_and_its_size_kept() -> None:
     desk = QuarantineDesk()
     desk.refuse(refused(bytes(PAYLOAD_KEPT_BYTES + 1)), NOW_MS)
-    [entry] = desk.take(10)
+    [(entry, *_)] = desk.take(10)
     assert (len(entry.payload), entry.payload_size) == (PAYLOAD_KEPT_BYTES, PAYLOAD_KEPT_BYTES + 1)
     assert entry.received_at.isoformat() == "2027-01-15T08:00:00+00:00"
 
@@ -37,7 +37,7 @@ def test_the_same_finding_at_a_unit_is_told_once_a_minute(make_batch: Make) -> N
         desk.note(HOT, make_batch(received_at_ms=NOW_MS + at_ms), "topic", b"payload")
     desk.note(HOT, make_batch(unit_id="unit-2"), "topic", b"payload")
     desk.note(Finding(reason="infinity", detail=""), make_batch(), "topic", b"payload")
-    assert [(entry.unit_id, entry.reason) for entry in desk.take(10)] == [
+    assert [(entry.unit_id, entry.reason) for entry, *_ in desk.take(10)] == [
         ("unit-1", "temperature_suspect"),
         ("unit-1", "temperature_suspect"),
         ("unit-2", "temperature_suspect"),
@@ -61,5 +61,5 @@ def test_what_could_not_be_kept_comes_first_again() -> None:
     for payload in (b"1", b"2", b"3"):
         desk.refuse(refused(payload), NOW_MS)
     desk.put_back(desk.take(2))
-    assert [entry.payload for entry in desk.take(10)] == [b"1", b"2", b"3"]
+    assert [entry.payload for entry, *_ in desk.take(10)] == [b"1", b"2", b"3"]
     assert desk.fill == 0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingest.stores.contract import AppendResult, StoreInUseError, StoreUnavailableError
-from ingest.writer import BACKOFF_S, Settled, StorePosition, StoreWriter
+from ingest.stores.contract import AppendResult, OutboxRange, StoreInUseError, StoreUnavailableError
+from ingest.writer import BACKOFF_S, StorePosition, StoreWriter
 from telemetry.samples import PositionFix, ReceivedBatch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Told:
         self.rows = 0
         self.duplicates = 0
         self.refused: list[tuple[ReceivedBatch, str]] = []
-        self.settled: list[Settled] = []
+        self.settled: list[OutboxRange] = []
 
     def writer(self, store: Any, max_bytes: int = 10_000_000) -> StoreWriter:
         return StoreWriter(
@@ -49,20 +49,20 @@ def told() -> Told:
 
 async def test_a_poison_batch_is_refused_and_the_others_go_on(store: DuckDBStore, told: Told, make_batch: Make) -> None:
     writer = told.writer(store)
-    poison = make_batch(frame=2**64, outbox_sequence=3)
-    writer.offer([make_batch(frame=number, outbox_sequence=number) for number in (1, 2)])
-    writer.offer([poison, *(make_batch(frame=number, outbox_sequence=number) for number in (4, 5))])
+    poison = make_batch(frame=2**64, outbox_sequence=3, outbox_id="o")
+    writer.offer([make_batch(frame=number, outbox_sequence=number, outbox_id="o") for number in (1, 2)])
+    writer.offer([poison, *(make_batch(frame=number, outbox_sequence=number, outbox_id="o") for number in (4, 5))])
     await writer.finish(10)
     assert [refused for refused, _ in told.refused] == [poison]
     assert told.rows == 8
-    assert [each.outbox_sequence for each in told.settled] == [1, 2, 4, 5]
+    assert [(each.first, each.last) for each in told.settled] == [(1, 2), (4, 5)]
     assert writer.ok
     assert writer.fill == 0
 
 
 async def test_a_store_that_fails_in_its_own_way_refuses_the_batch(told: Told, make_batch: Make) -> None:
     class Faulty:
-        def append(self, batches: Any) -> AppendResult:
+        def append(self, batches: Any, *_: Any) -> AppendResult:
             if any(received.batch.frame == 2 for received in batches):
                 raise KeyError("a fault of the store")
             return AppendResult(stored_rows=len(batches), duplicate_batches=0)
@@ -79,7 +79,7 @@ async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(told: Tol
         def __init__(self) -> None:
             self.asked = 0
 
-        def append(self, batches: Any) -> AppendResult:
+        def append(self, batches: Any, *_: Any) -> AppendResult:
             self.asked += 1
             if self.asked < 3:
                 raise StoreUnavailableError("the disk is full")
@@ -106,7 +106,7 @@ async def test_a_store_that_another_process_took_over_is_away_and_no_reason_to_r
     told: Told, make_batch: Make
 ) -> None:
     class Taken:
-        def append(self, _batches: Any) -> AppendResult:
+        def append(self, *_: Any) -> AppendResult:
             raise StoreInUseError("open in another process")
 
     writer = told.writer(Taken())
@@ -120,14 +120,14 @@ async def test_a_full_queue_counts_what_finds_no_room(store: DuckDBStore, told: 
     writer = told.writer(store, max_bytes=10_000)
     writer.offer([make_batch(frame=number) for number in range(10)])
     assert writer.dropped == 6
-    assert writer.fill == pytest.approx(0.8256)
+    assert writer.fill == pytest.approx(0.8448)
     await writer.finish(10)
     assert told.rows == 8
 
 
 async def test_the_end_waits_for_a_store_that_is_away_no_longer_than_told(told: Told, make_batch: Make) -> None:
     class Away:
-        def append(self, _batches: Any) -> AppendResult:
+        def append(self, *_: Any) -> AppendResult:
             raise StoreUnavailableError("the disk is full")
 
     writer = told.writer(Away())
@@ -140,7 +140,7 @@ async def test_the_end_waits_for_a_store_that_is_away_no_longer_than_told(told: 
 async def test_positions_go_to_the_store_and_are_settled(store: DuckDBStore, told: Told) -> None:
     fix = PositionFix(fleet_id="fleet", gateway_id="gateway", fixed_at_ms=1, latitude_deg=1.0, longitude_deg=2.0)
     writer = told.writer(store)
-    writer.offer([StorePosition(fix=fix, outbox_sequence=9), StorePosition(fix=fix, outbox_sequence=None)])
+    writer.offer([StorePosition(fix=fix, outbox_sequence=number, outbox_id="o") for number in (9, None)])
     await writer.finish(10)
     assert store.positions("gateway", 0, 10) == (fix,)
-    assert told.settled == [Settled(fleet_id="fleet", gateway_id="gateway", outbox_sequence=9)]
+    assert told.settled == [OutboxRange("fleet", "gateway", "o", 9, 9)]

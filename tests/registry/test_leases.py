@@ -63,6 +63,13 @@ def test_all_groups_and_one_group_exclude_each_other(registry: Registry) -> None
     assert again.fence > every.fence, "somebody else wrote for the group meanwhile"
 
 
+def test_a_store_that_remembers_an_earlier_registry_is_overtaken(registry: Registry) -> None:
+    assert registry.take_lease("*", "worker-a", 10, AT).fence == 1
+    assert registry.take_lease("*", "worker-a", 10, after(1), above=56).fence == 57
+    assert registry.take_lease("*", "worker-a", 10, after(2), above=56).fence == 57
+    assert registry.take_lease("*", "worker-b", 10, after(3), above=99).fence == 57, "it is another's"
+
+
 def test_groups_are_apart(registry: Registry) -> None:
     first = registry.take_lease("fleet-1", "worker-a", 10, AT)
     second = registry.take_lease("fleet-2", "worker-b", 10, AT)

@@ -18,6 +18,7 @@ def missing(now: datetime, **given: Any) -> MissingSamples:
         "gateway_id": "gateway-1",
         "outbox_id": "outbox-1",
         "outbox_sequence": 7,
+        "entry": 0,
         "unit_id": "unit-1",
         "boot_id": "1-a",
         "first_frame": 1,
@@ -32,7 +33,10 @@ def missing(now: datetime, **given: Any) -> MissingSamples:
 
 
 def test_a_record_that_comes_again_is_kept_once(registry: Registry, now: datetime) -> None:
-    both = [missing(now), missing(now, unit_id="unit-2", kept_period_ms=60_000, first_frame=2**52, last_frame=2**53)]
+    both = [
+        missing(now),
+        missing(now, entry=1, unit_id=None, boot_id=None, kept_period_ms=60_000, first_frame=2**52, last_frame=2**53),
+    ]
     assert registry.add_missing_samples(both) == 2
     again = [missing(now + timedelta(minutes=1)), missing(now, outbox_id="outbox-2")]
     assert registry.add_missing_samples(again) == 1
@@ -41,7 +45,7 @@ def test_a_record_that_comes_again_is_kept_once(registry: Registry, now: datetim
 
 
 def test_all_is_kept_as_it_was_told(registry: Registry, now: datetime) -> None:
-    registry.add_missing_samples([missing(now, kept_period_ms=60_000), missing(now, unit_id="unit-2")])
+    registry.add_missing_samples([missing(now, kept_period_ms=60_000), missing(now, entry=1, unit_id="unit-2")])
     (kept,) = registry.missing_samples("unit-1")
     assert (kept.first_frame, kept.last_frame, kept.samples_lost, kept.kept_period_ms) == (1, 60, 3600, 60_000)
     assert (kept.from_at, kept.to_at) == (now - timedelta(hours=73), now - timedelta(hours=72))
@@ -49,5 +53,5 @@ def test_all_is_kept_as_it_was_told(registry: Registry, now: datetime) -> None:
 
 
 def test_pages(registry: Registry, now: datetime) -> None:
-    registry.add_missing_samples([missing(now, first_frame=number) for number in range(5)])
+    registry.add_missing_samples([missing(now, outbox_sequence=number) for number in range(5)])
     assert len(registry.missing_samples(limit=3, offset=3)) == 2

@@ -30,22 +30,17 @@ def upgrade() -> None:
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
         *(sa.Column(name, sa.String(200), nullable=False) for name in ("fleet_id", "gateway_id", "outbox_id")),
         sa.Column("outbox_sequence", sa.BigInteger(), nullable=False),
-        *(sa.Column(name, sa.String(200), nullable=False) for name in ("unit_id", "boot_id")),
-        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("first_frame", "last_frame", "samples_lost")),
+        sa.Column("entry", sa.Integer(), nullable=False),
+        *(sa.Column(name, sa.String(200), nullable=True) for name in ("unit_id", "boot_id")),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in ("first_frame", "last_frame")),
+        sa.Column("samples_lost", sa.BigInteger(), nullable=False),
         sa.Column("kept_period_ms", sa.BigInteger(), nullable=True),
         sa.Column("from_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("to_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("why", sa.String(2000), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_missing_samples")),
         sa.UniqueConstraint(
-            "fleet_id",
-            "gateway_id",
-            "outbox_id",
-            "outbox_sequence",
-            "unit_id",
-            "boot_id",
-            "first_frame",
-            name="uq_missing_samples_record",
+            "fleet_id", "gateway_id", "outbox_id", "outbox_sequence", "entry", name="uq_missing_samples_record"
         ),
     )
     op.create_index(op.f("ix_missing_samples_unit_id"), "missing_samples", ["unit_id"])
