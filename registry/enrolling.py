@@ -34,11 +34,8 @@ class Enrolling:
     def run(self, open_real_shipment: Shipment | None) -> None:
         """Make what is missing, in the order in which records name each other."""
         wanted = self._enrolment
-        if wanted.simulated and open_real_shipment is not None:
-            raise RefusedError(
-                f"pack {wanted.pack_id} is on shipment {open_real_shipment.shipment_id}, which is real and open: no "
-                "simulated or replayed unit may report for it"
-            )
+        if wanted.simulated:
+            rules.check_simulated_unit(wanted.pack_id, open_real_shipment)
         if self._session.get(Fleet, wanted.fleet_id) is None:
             self._add(Fleet(fleet_id=wanted.fleet_id))
         self._vehicle()

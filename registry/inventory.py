@@ -99,13 +99,16 @@ class Inventory(Database):
     def bind(self, unit_id: str, pack_id: str, *, gateway_id: str | None, at: datetime) -> Binding:
         """From `at` on the unit watches this pack, behind this gateway; what it watched before ends at that instant.
 
-        Raises NotFoundError, and RefusedError when `at` is before the present binding began.
+        Raises NotFoundError, and RefusedError when `at` is before the present binding began, or when a simulated unit
+        would watch a pack on an open, real shipment.
         """
 
         def work(session: Session) -> Binding:
             _lock(session)
-            for record, key in ((SensorUnit, unit_id), (Pack, pack_id)):
-                _known(session, record, key)
+            unit = _known(session, SensorUnit, unit_id)
+            _known(session, Pack, pack_id)
+            if unit.simulated:
+                rules.check_simulated_unit(pack_id, _open_real_shipment(session, pack_id))
             if gateway_id is not None:
                 _known(session, Gateway, gateway_id)
             binding, changed = rebind(session, unit_id, pack_id, gateway_id, as_utc(at))

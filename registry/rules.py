@@ -28,6 +28,15 @@ def check(record: Base) -> None:
             _check_shipment(record)
 
 
+def check_simulated_unit(pack_id: str, open_real_shipment: Shipment | None) -> None:
+    """Raises RefusedError if a simulated unit may not watch the pack now."""
+    if open_real_shipment is not None:
+        raise RefusedError(
+            f"pack {pack_id} is on shipment {open_real_shipment.shipment_id}, which is real and open: no "
+            "simulated or replayed unit may report for it"
+        )
+
+
 def _check_pack(pack: Pack) -> None:
     if pack.pack_class is PackClass.DAMAGED:
         evidence = {

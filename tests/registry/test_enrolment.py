@@ -142,6 +142,17 @@ def test_a_simulation_cannot_take_a_real_unit_s_name(registry: Registry, now: da
         registry.enrol(ENROLMENT, now)
 
 
+def test_no_simulated_unit_is_bound_to_a_pack_on_an_open_real_shipment(registry: Registry, now: datetime) -> None:
+    registry.enrol(ENROLMENT, now)
+    registry.enrol(replace(ENROLMENT, unit_id="u-2", pack_id="p-2", simulated=False), now)
+    registry.add(Shipment(shipment_id="s-1", origin="Reno", destination="Sparks"))
+    registry.add(ShipmentPack(shipment_id="s-1", pack_id="p-2"))
+    with pytest.raises(RefusedError, match="pack p-2 is on shipment s-1, which is real and open"):
+        registry.bind("u-1", "p-2", gateway_id=None, at=now + HOUR)
+    assert [binding.bound_to for binding in bindings(registry)] == [None, None]
+    registry.bind("u-2", "p-2", gateway_id=None, at=now + HOUR)
+
+
 def test_no_replay_reports_for_a_pack_on_an_open_real_shipment(registry: Registry, now: datetime) -> None:
     registry.enrol(replace(ENROLMENT, simulated=False, unit_id="real-unit"), now)
     shipment = Shipment(shipment_id="s-1", origin="Reno", destination="Elko")
