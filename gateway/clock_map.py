@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from telemetry.samples import Quality
 
@@ -64,6 +65,29 @@ class BootClock:
         self._drift = 0.0
         self._drift_error = UNFITTED_DRIFT
         self._residual_ms = 0.0
+        self._restored = False
+
+    @classmethod
+    def restored(cls, points: list[tuple[int, int]]) -> BootClock:
+        """The clock of an earlier run, from its `points`. A first beat that contradicts it is believed at once."""
+        clock = cls()
+        clock._points.extend(points)
+        if points:
+            clock._fit()
+            clock._restored = True
+        return clock
+
+    @property
+    def points(self) -> list[tuple[int, int]]:
+        """(tick, received_at - tick) of the beats that count, ms."""
+        return list(self._points)
+
+    def move(self, step_ms: int) -> None:
+        """The gateway's clock was set by so much: its beats were received at other times than it thought."""
+        self._points = deque((tick_ms, delta_ms + step_ms) for tick_ms, delta_ms in self._points)
+        self._late.clear()
+        if self._points:
+            self._fit()
 
     @property
     def is_known(self) -> bool:
@@ -80,7 +104,8 @@ class BootClock:
         delta_ms = received_at_ms - tick_ms
         if self._points:
             above_ms = delta_ms - self.offset_at(tick_ms)
-            if above_ms < -STEP_MS:
+            contradicted, self._restored = self._restored and abs(above_ms) > STEP_MS, False
+            if contradicted or above_ms < -STEP_MS:
                 self._points.clear()
                 self._late.clear()
             elif above_ms > STEP_MS:
@@ -236,6 +261,46 @@ class UnitClock:
             uncertainty_s=uncertainty_s,
             quality=Quality.TIME_BRACKETED,
         )
+
+    def is_known(self, boot_id: str) -> bool:
+        """Whether a beat of the boot was heard."""
+        return boot_id in self._boots and self._boots[boot_id].clock.is_known
+
+    def move(self, step_ms: int) -> None:
+        """The gateway's clock was set by so much. Times that were fixed before stay; frames to come follow the clock.
+
+        Frames between whose neighbours others had to fit are forgotten: the neighbours have the old clock's times.
+        """
+        for boot in self._boots.values():
+            boot.clock.move(step_ms)
+            boot.bracket = None
+            boot.anchors.clear()
+        if self._last_beat_ms is not None:
+            self._last_beat_ms += step_ms
+        if self._previous_end_ms is not None:
+            self._previous_end_ms += step_ms
+
+    def state(self) -> dict[str, object]:
+        """What the next run of the gateway should know, as JSON has it."""
+        return {
+            "live": self._live,
+            "last_beat_ms": self._last_beat_ms,
+            "previous_end_ms": self._previous_end_ms,
+            "boots": [[boot_id, boot.clock.points, boot.anchors] for boot_id, boot in self._boots.items()],
+        }
+
+    @classmethod
+    def restored(cls, state: Any) -> UnitClock:
+        """The clock of an earlier run. Raises KeyError, TypeError or ValueError for what is no `state`."""
+        clock = cls()
+        for boot_id, points, anchors in state["boots"]:
+            boot = clock._boots[boot_id] = _Boot()
+            boot.clock = BootClock.restored([(int(tick_ms), int(delta_ms)) for tick_ms, delta_ms in points])
+            boot.anchors = [(int(first), int(last), int(zero)) for first, last, zero in anchors]
+        clock._live = state["live"] if state["live"] in clock._boots else None
+        clock._last_beat_ms = state["last_beat_ms"]
+        clock._previous_end_ms = state["previous_end_ms"]
+        return clock
 
     def _boot(self, boot_id: str) -> _Boot:
         boot = self._boots.setdefault(boot_id, _Boot())

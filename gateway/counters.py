@@ -28,7 +28,7 @@ class GatewayCounters:
     frames_again: int = 0
     """Frames sent again after the outbox had taken them: acknowledged again, kept once."""
     frames_deferred: int = 0
-    """Frames left to their unit, unacknowledged: the outbox was full, or too many waited for a clock beat."""
+    """Frames left to their unit, unacknowledged: disk or outbox had no room. They were published all the same."""
     frames_foreign: int = 0
     """Messages of units that this gateway does not look after."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -37,13 +37,23 @@ class GatewayCounters:
     """Messages that found an inbox full."""
     positions_accepted: int = 0
     positions_dropped: int = 0
-    """Positions that found the outbox full."""
+    """Positions that found no room."""
+    frames_mapped_late: int = 0
+    """Frames that had waited in the outbox for their time."""
+    clock_steps: int = 0
+    """How often the gateway's clock was set."""
     published: int = 0
     """Messages given to the uplink's broker."""
     resent: int = 0
-    """Records queued again because a connection ended with them unsettled."""
-    forgotten: int = 0
-    """Records that left the window of the unsettled without an acknowledgement."""
+    """Records sent again because they were not settled in time, or under way when a connection ended."""
+    overtaken: int = 0
+    """Live records that left the window unsettled, since live data must flow."""
+    settled: int = 0
+    """Acknowledgements that settled something."""
+    foreign_acknowledgements: int = 0
+    """Acknowledgements of another outbox, which were ignored."""
+    outboxes_set_aside: int = 0
+    """Damaged outbox files that were replaced."""
     uplink_connects: int = 0
     local_connects: int = 0
     rebirths: int = 0

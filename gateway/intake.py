@@ -1,60 +1,42 @@
-"""What arrives on the vehicle's own network: judged, given its time, and handed on as records. Pure."""
+"""What arrives on the vehicle's own network: judged, given its time where that can be told, and handed on. Pure."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from gateway.clock_map import UnitClock
-from gateway.outbox import FrameRecord, PositionRecord
-from gateway.ranges import RangeSet
+from gateway.records import FrameArrival, PositionRecord, last_tick_ms
 from telemetry.errors import WireError
-from telemetry.frames import Frame, batch_from_frame, decode_frame
+from telemetry.frames import decode_frame
 from telemetry.unit_link import decode_clock_beat, decode_position, parse_unit_topic, position_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Mapping
 
     from gateway.clock_map import ClockFix
+    from gateway.outbox_file import UnmappedFrame
+
+_log = structlog.get_logger()
 
 BEAT_PATIENCE_MS = 25_000
 """How long a frame waits for the first beat of its boot: two and a half intervals of 10 s between beats."""
-HELD_FRAMES = 64
-"""Frames of a unit that may wait for a beat; a further one is not acknowledged, and the unit sends it again."""
-BOOTS_KEPT = 8
-FRAME_RANGES_KEPT = 256
-"""Memory for recognising frames that are sent again: boots of a unit, ranges of a boot. **Assumed**. What is forgotten
-gives a second record, which the store recognises by unit, boot and frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameReady:
-    """A frame for the outbox. Call `Intake.taken` once the outbox has it, and acknowledge it to the unit then."""
+    """A frame for the outbox: acknowledge it to its unit once it is committed there."""
 
-    unit_id: str
-    boot_id: str
-    number: int
-    last_tick_ms: int
-    record: FrameRecord
+    arrival: FrameArrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameAgain:
-    """A frame that the outbox already took: acknowledge it again, the receipt was lost."""
+class BootHeard:
+    """The first beat of a boot: frames of it that wait in the outbox can have their time."""
 
     unit_id: str
-    boot_id: str
-    number: int
-    last_tick_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameHeld:
-    """A frame waits for its boot's first beat, or is left to the unit because too many wait."""
-
-    unit_id: str
-    kept: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,122 +64,102 @@ class Refusal:
     """A sentence."""
 
 
-IntakeEvent = FrameReady | FrameAgain | FrameHeld | PositionReady | Foreign | Refusal
-
-
-@dataclass(slots=True)
-class _Unit:
-    clock: UnitClock = field(default_factory=UnitClock)
-    taken: OrderedDict[str, RangeSet] = field(default_factory=OrderedDict)
-    held: dict[tuple[str, int], tuple[Frame, int]] = field(default_factory=dict)
-    """(boot, number) to the frame and when it was received first, UTC ms."""
+IntakeEvent = FrameReady | BootHeard | PositionReady | Foreign | Refusal
 
 
 class Intake:
-    """The local side of one gateway. Times are UTC, ms since 1970, by the gateway's clock."""
+    """The local side of one gateway. Times are UTC, ms since 1970, by the gateway's clock.
 
-    def __init__(self, *, gateway_id: str, fleet_id: str, units: frozenset[str] | None) -> None:
-        """`units`: those this gateway looks after; None = every unit it hears."""
+    `clock_trusted`: whether that clock is right. While it is not, frames get no time, but for what a unit declares;
+    beats count all the same, and are moved with the clock when it is set.
+    """
+
+    def __init__(
+        self,
+        *,
+        gateway_id: str,
+        fleet_id: str,
+        units: frozenset[str] | None,
+        clocks: Mapping[str, object] | None = None,
+    ) -> None:
+        """`units`: those this gateway looks after; None = every unit it hears. `clocks`: an earlier run's `clocks`."""
+        self.clock_trusted = True
         self._gateway_id = gateway_id
         self._fleet_id = fleet_id
         self._position_topic = position_topic(gateway_id)
         self._allowed = units
-        self._units: dict[str, _Unit] = {}
+        self._clocks: dict[str, UnitClock] = {}
+        for unit_id, state in (clocks or {}).items():
+            try:
+                self._clocks[unit_id] = UnitClock.restored(state)
+            except (KeyError, TypeError, ValueError) as error:
+                _log.warning("clock_not_restored", gateway_id=gateway_id, unit_id=unit_id, error=repr(error))
 
-    def receive(self, topic: str, payload: bytes, received_at_ms: int) -> list[IntakeEvent]:
-        """What a message comes to. A clock beat may release frames that waited for it."""
+    def receive(self, topic: str, payload: bytes, received_at_ms: int) -> IntakeEvent | None:
+        """What a message comes to; None for a beat that changes little."""
         try:
             if topic == self._position_topic:
                 fix = decode_position(payload, self._fleet_id, self._gateway_id)
-                return [PositionReady(record=PositionRecord(fix=fix, accepted_at_ms=received_at_ms))]
+                return PositionReady(record=PositionRecord(fix=fix, accepted_at_ms=received_at_ms))
             unit_id, kind = parse_unit_topic(topic)
             if self._allowed is not None and unit_id not in self._allowed:
-                return [Foreign(unit_id=unit_id)]
+                return Foreign(unit_id=unit_id)
             if kind == "clock":
                 beat = decode_clock_beat(payload)
-                unit = self._unit(unit_id)
-                unit.clock.observe(beat.boot_id, beat.tick_ms, received_at_ms)
-                return list(self._release(unit_id, unit, received_at_ms))
+                clock = self._clock(unit_id)
+                known = clock.is_known(beat.boot_id)
+                clock.observe(beat.boot_id, beat.tick_ms, received_at_ms)
+                return None if known else BootHeard(unit_id=unit_id)
             if kind == "frames":
-                return [self._frame(unit_id, decode_frame(payload), received_at_ms)]
+                return self._frame(unit_id, payload, received_at_ms)
         except WireError as error:
-            return [Refusal(topic=topic, reason=error.reason, detail=str(error))]
-        return [Refusal(topic=topic, reason="topic", detail=f"units do not send on {topic!r}")]
+            return Refusal(topic=topic, reason=error.reason, detail=str(error))
+        return Refusal(topic=topic, reason="topic", detail=f"units do not send on {topic!r}")
 
-    def wait_over(self, now_ms: int) -> list[IntakeEvent]:
-        """Frames whose boot was not heard live for too long, with the best time there is. Call it every second."""
-        return [event for unit_id, unit in self._units.items() for event in self._release(unit_id, unit, now_ms)]
+    def fixes(self, waiting: Iterable[UnmappedFrame], now_ms: int) -> list[tuple[int, ClockFix]]:
+        """Times for frames that wait in the outbox, each unit's and boot's in order: (sequence, fix).
 
-    def taken(self, frame: FrameReady) -> None:
-        """The outbox has the frame: from now on it is a duplicate."""
-        boots = self._unit(frame.unit_id).taken
-        boots.setdefault(frame.boot_id, RangeSet(FRAME_RANGES_KEPT)).add(frame.number)
-        boots.move_to_end(frame.boot_id)
-        while len(boots) > BOOTS_KEPT:
-            boots.popitem(last=False)
-
-    def _unit(self, unit_id: str) -> _Unit:
-        unit = self._units.get(unit_id)
-        if unit is None:
-            unit = self._units[unit_id] = _Unit()
-        return unit
-
-    def _frame(self, unit_id: str, frame: Frame, received_at_ms: int) -> IntakeEvent:
-        unit = self._unit(unit_id)
-        taken = unit.taken.get(frame.boot_id)
-        if taken is not None and frame.number in taken:
-            return FrameAgain(
-                unit_id=unit_id, boot_id=frame.boot_id, number=frame.number, last_tick_ms=_last_tick_ms(frame)
-            )
-        fix = unit.clock.fix(
-            frame.boot_id,
-            first_tick_ms=frame.tick_ms,
-            last_tick_ms=_last_tick_ms(frame),
-            declared_zero_ms=frame.utc_at_tick_zero_ms,
-        )
-        if fix is not None:
-            return _ready(unit_id, frame, fix, received_at_ms)
-        key = (frame.boot_id, frame.number)
-        kept = key in unit.held or len(unit.held) < HELD_FRAMES
-        if kept:
-            unit.held.setdefault(key, (frame, received_at_ms))
-        return FrameHeld(unit_id=unit_id, kept=kept)
-
-    def _release(self, unit_id: str, unit: _Unit, now_ms: int) -> Iterator[IntakeEvent]:
-        for key in sorted(unit.held):
-            frame, received_at_ms = unit.held[key]
-            first_tick_ms, last_tick_ms = frame.tick_ms, _last_tick_ms(frame)
-            fix = unit.clock.fix(
-                frame.boot_id, first_tick_ms=first_tick_ms, last_tick_ms=last_tick_ms, declared_zero_ms=None
-            )
-            if fix is None and now_ms - received_at_ms >= BEAT_PATIENCE_MS:
-                fix = unit.clock.bracket(
-                    frame.boot_id,
-                    first_tick_ms=first_tick_ms,
-                    last_tick_ms=last_tick_ms,
-                    received_at_ms=received_at_ms,
-                )
+        By their boot's beats; those of a boot that was not heard for too long by their neighbours, and marked. None
+        at all while the clock is not trusted.
+        """
+        if not self.clock_trusted:
+            return []
+        fixes = []
+        for frame in waiting:
+            clock = self._clock(frame.unit_id)
+            ticks = {"first_tick_ms": frame.first_tick_ms, "last_tick_ms": frame.last_tick_ms}
+            fix = clock.fix(frame.boot_id, declared_zero_ms=None, **ticks)
+            if fix is None and now_ms - frame.accepted_at_ms >= BEAT_PATIENCE_MS:
+                fix = clock.bracket(frame.boot_id, received_at_ms=frame.accepted_at_ms, **ticks)
             if fix is not None:
-                del unit.held[key]
-                yield _ready(unit_id, frame, fix, received_at_ms)
+                fixes.append((frame.sequence, fix))
+        return fixes
 
+    def move_clock(self, step_ms: int) -> None:
+        """The gateway's clock was set by so much."""
+        for clock in self._clocks.values():
+            clock.move(step_ms)
 
-def _ready(unit_id: str, frame: Frame, fix: ClockFix, received_at_ms: int) -> FrameReady:
-    batch = batch_from_frame(
-        frame,
-        unit_id=unit_id,
-        utc_at_tick_zero_ms=fix.utc_at_tick_zero_ms,
-        time_uncertainty_s=fix.uncertainty_s,
-        quality=fix.quality,
-    )
-    return FrameReady(
-        unit_id=unit_id,
-        boot_id=frame.boot_id,
-        number=frame.number,
-        last_tick_ms=_last_tick_ms(frame),
-        record=FrameRecord(batch=batch, accepted_at_ms=received_at_ms),
-    )
+    def clocks(self) -> dict[str, object]:
+        """What the next run should know of the units' clocks, as JSON has it."""
+        return {unit_id: clock.state() for unit_id, clock in self._clocks.items()}
 
+    def _clock(self, unit_id: str) -> UnitClock:
+        clock = self._clocks.get(unit_id)
+        if clock is None:
+            clock = self._clocks[unit_id] = UnitClock()
+        return clock
 
-def _last_tick_ms(frame: Frame) -> int:
-    return frame.tick_ms + (len(frame) - 1) * frame.period_ms
+    def _frame(self, unit_id: str, payload: bytes, received_at_ms: int) -> FrameReady:
+        frame = decode_frame(payload)
+        fix = None
+        if self.clock_trusted or frame.utc_at_tick_zero_ms is not None:
+            fix = self._clock(unit_id).fix(
+                frame.boot_id,
+                first_tick_ms=frame.tick_ms,
+                last_tick_ms=last_tick_ms(frame),
+                declared_zero_ms=frame.utc_at_tick_zero_ms,
+            )
+        return FrameReady(
+            arrival=FrameArrival(unit_id=unit_id, frame=frame, payload=payload, fix=fix, accepted_at_ms=received_at_ms)
+        )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.intake import Foreign, FrameAgain, FrameHeld, FrameReady, PositionReady, Refusal
+from gateway.intake import BootHeard, Foreign, FrameReady, PositionReady, Refusal
 from gateway.link import Inbox, open_link
-from gateway.link_keeper import keep_link, run_until_first_ends
+from gateway.link_keeper import keep_link
 from gateway.outbox import OutboxFullError
+from gateway.records import FrameRecord, OutboxEntry, fixed_frame, frame_size_bytes, last_tick_ms
 from gateway.session import Outgoing
 from telemetry.unit_link import (
     StoredReceipt,
@@ -24,25 +24,25 @@ from telemetry.unit_link import (
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
+    from gateway.clock_map import ClockFix
     from gateway.counters import GatewayCounters, Refusals
     from gateway.intake import Intake, IntakeEvent
     from gateway.link import Link, Received
-    from gateway.outbox import MemoryOutbox, PositionRecord
+    from gateway.outbox import Outbox
+    from gateway.records import FrameArrival, PositionRecord
     from gateway.session import EdgeNodeSession
     from gateway.settings import GatewaySettings
+    from gateway.suspicion import Suspicion
     from gateway.units import UnitWatch
     from telemetry.broker import BrokerAccess
 
 _log = structlog.get_logger()
 
-PATIENCE_TICK_S = 1.0
-"""How often frames that wait for a clock beat are looked at."""
-
 
 class LocalLink:
-    """Takes what arrives into the outbox, and acknowledges a frame only once the outbox has it.
+    """Takes what arrives into the outbox, and acknowledges a frame only once it is committed there.
 
     That is the backpressure: what is not taken is not acknowledged, and its unit keeps it and sends it again.
     """
@@ -53,17 +53,23 @@ class LocalLink:
         settings: GatewaySettings,
         access: BrokerAccess,
         intake: Intake,
-        outbox: MemoryOutbox,
+        outbox: Outbox,
+        suspicion: Suspicion,
         session: EdgeNodeSession,
         watch: UnitWatch,
         counters: GatewayCounters,
         refusals: Refusals,
         jitter: random.Random,
-        taken: Callable[[], None],
+        taken: Callable[[Sequence[OutboxEntry]], None],
+        boot_heard: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
-        """`taken` is called when the outbox has new records, `changed` when `is_up` changes."""
+        """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`."""
         self.is_up = False
+        self.has_room = True
+        """Whether the last records found room."""
+        self.unit_frames_lost: dict[tuple[str, str], int] = {}
+        """Frames that units say their memory overwrote, by unit and boot."""
         self._settings = settings
         self._access = access
         self._intake = intake
@@ -73,7 +79,9 @@ class LocalLink:
         self._counters = counters
         self._refusals = refusals
         self._jitter = jitter
+        self._suspicion = suspicion
         self._taken = taken
+        self._boot_heard = boot_heard
         self._changed = changed
 
     async def run(self) -> None:
@@ -95,7 +103,7 @@ class LocalLink:
             self._set_up(up=True)
             _log.info("local_link_up", gateway_id=settings.gateway_id)
             try:
-                await run_until_first_ends(self._read(link), self._release_held(link))
+                await self._read(link)
             finally:
                 self._set_up(up=False)
 
@@ -116,70 +124,84 @@ class LocalLink:
             self._counters.inbox_dropped += link.inbox.dropped - dropped
             dropped = link.inbox.dropped
             now_ms, now_s = time.time_ns() // 1_000_000, time.monotonic()
-            await link.publish([receipt for message in turn for receipt in self._receive(message, now_ms, now_s)])
+            events = [event for message in turn if (event := self._judge(message, now_ms, now_s)) is not None]
+            await link.publish(await self._act(events, now_ms, now_s))
 
-    async def _release_held(self, link: Link) -> None:
-        while True:
-            await asyncio.sleep(PATIENCE_TICK_S)
-            events = self._intake.wait_over(time.time_ns() // 1_000_000)
-            await link.publish(list(self._act(events, time.monotonic())))
-
-    def _receive(self, message: Received, now_ms: int, now_s: float) -> list[Outgoing]:
+    def _judge(self, message: Received, now_ms: int, now_s: float) -> IntakeEvent | None:
         try:
-            return list(self._act(self._intake.receive(message.topic, message.payload, now_ms), now_s))
+            return self._intake.receive(message.topic, message.payload, now_ms)
         except Exception as error:  # noqa: BLE001  # one poisoned message must not end the watch over all other packs
             _log.exception("message_failed", gateway_id=self._settings.gateway_id, topic=message.topic)
             self._refuse(Refusal(topic=message.topic, reason="internal", detail=repr(error)), now_s)
-            return []
+            return None
 
-    def _act(self, events: Iterable[IntakeEvent], now_s: float) -> Iterable[Outgoing]:
-        """Do what the events ask for; yields the receipts to publish."""
+    async def _act(self, events: Sequence[IntakeEvent], now_ms: int, now_s: float) -> list[Outgoing]:
+        """Do what the events ask for, all frames in one commit; returns the receipts to publish."""
+        frames: list[FrameArrival] = []
+        positions: list[PositionRecord] = []
         for event in events:
             match event:
-                case FrameReady():
-                    if self._take(event, now_s):
-                        yield _receipt(event.unit_id, event.boot_id, event.number)
-                case FrameAgain():
-                    self._counters.frames_again += 1
-                    self._heard(event, now_s)
-                    yield _receipt(event.unit_id, event.boot_id, event.number)
-                case FrameHeld(kept=kept):
-                    self._counters.frames_deferred += not kept
+                case FrameReady(arrival=arrival):
+                    frames.append(arrival)
+                    self._heard(arrival, now_s)
+                    self._suspicion.look(arrival.unit_id, arrival.frame, now_ms)
+                case PositionReady(record=record):
+                    positions.append(record)
+                case BootHeard():
+                    self._boot_heard()
                 case Foreign():
                     self._counters.frames_foreign += 1
-                case PositionReady(record=record):
-                    self._take_position(record)
                 case Refusal():
                     self._refuse(event, now_s)
+        return await self._take(frames, positions, now_ms) if frames or positions else []
 
-    def _take(self, frame: FrameReady, now_s: float) -> bool:
-        self._heard(frame, now_s)
+    async def _take(
+        self, frames: Sequence[FrameArrival], positions: Sequence[PositionRecord], now_ms: int
+    ) -> list[Outgoing]:
+        counters = self._counters
         try:
-            self._outbox.accept(frame.record)
-        except OutboxFullError:
-            self._counters.frames_deferred += 1
-            return False
-        self._intake.taken(frame)
-        self._session.device_heard(frame.unit_id, frame.record.batch)
-        self._counters.frames_accepted += 1
-        self._taken()
-        return True
+            taken = await self._outbox.take(frames, positions, suspicious=self._suspicion.units(now_ms))
+        except OutboxFullError as error:
+            self._tell_room(room=False, error=str(error))
+            counters.frames_deferred += len(frames)
+            counters.positions_dropped += len(positions)  # the receiver soon sends another
+            # Nobody keeps these but their units, who will send them again; the alarm must not wait for that.
+            self._taken([_unkept(frame, frame.fix) for frame in frames if frame.fix is not None])
+            return []
+        self._tell_room(room=True)
+        entries = [entry for entry in taken.new if entry is not None]
+        for entry in entries:
+            if isinstance(entry.record, FrameRecord):
+                self._session.device_heard(entry.record.batch.unit_id, entry.record.batch)
+        counters.frames_again += taken.duplicates
+        counters.frames_accepted += len(frames) - taken.duplicates
+        counters.positions_accepted += len(positions)
+        self._taken(entries)
+        return [_receipt(frame.unit_id, frame.frame.boot_id, frame.frame.number) for frame in frames]
 
-    def _take_position(self, record: PositionRecord) -> None:
-        try:
-            self._outbox.accept(record)
-        except OutboxFullError:
-            self._counters.positions_dropped += 1  # the receiver soon sends another
+    def _tell_room(self, *, room: bool, error: str = "") -> None:
+        if room is self.has_room:
             return
-        self._counters.positions_accepted += 1
-        self._taken()
+        self.has_room = room
+        if room:
+            _log.info("outbox_has_room_again", gateway_id=self._settings.gateway_id)
+        else:
+            _log.error(
+                "outbox_cannot_write",
+                gateway_id=self._settings.gateway_id,
+                error=error,
+                meaning="frames are published but not kept; their units keep them until there is room",
+            )
 
-    def _heard(self, frame: FrameReady | FrameAgain, now_s: float) -> None:
+    def _heard(self, arrival: FrameArrival, now_s: float) -> None:
+        frame = arrival.frame
+        if frame.lost_frames:
+            self.unit_frames_lost[arrival.unit_id, frame.boot_id] = frame.lost_frames
         self._watch.heard(
-            frame.unit_id,
+            arrival.unit_id,
             boot_id=frame.boot_id,
             number=frame.number,
-            last_tick_ms=frame.last_tick_ms,
+            last_tick_ms=last_tick_ms(frame),
             now_s=now_s,
         )
 
@@ -199,4 +221,13 @@ def _receipt(unit_id: str, boot_id: str, number: int) -> Outgoing:
     return Outgoing(
         topic=stored_topic(unit_id),
         payload=encode_stored_receipt(StoredReceipt(boot_id=boot_id, frame=number)),
+    )
+
+
+def _unkept(arrival: FrameArrival, fix: ClockFix) -> OutboxEntry:
+    """An entry without a number, for a frame that found no room."""
+    return OutboxEntry(
+        sequence=None,
+        record=fixed_frame(arrival.unit_id, arrival.frame, fix, arrival.accepted_at_ms),
+        size_bytes=frame_size_bytes(arrival.frame),
     )

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from telemetry.sparkplug.acknowledgement import (
+    OUTBOX_DATATYPES,
+    OUTBOX_REPLACED,
+    OUTBOX_REPLACED_DETAIL,
+    OUTBOX_SEQUENCE,
+    Acknowledgement,
+    acknowledgement_metrics,
+)
 from telemetry.sparkplug.payload import DataType, Metric
 
 if TYPE_CHECKING:
@@ -15,20 +21,13 @@ if TYPE_CHECKING:
 
 BD_SEQ: Final = "bdSeq"
 REBIRTH: Final = "Node Control/Rebirth"
-OUTBOX_ID: Final = "Outbox/Id"
-OUTBOX_STORED: Final = "Outbox/Stored"
-OUTBOX_STORED_RANGES: Final = "Outbox/StoredRanges"
-OUTBOX_SEQUENCE: Final = "Outbox/Sequence"
 REFUSED: Final = "Health/Refused"
 """One refused local message as JSON: topic, reason, detail."""
 
 NODE_DATATYPES: Final[Mapping[str, DataType]] = {
     BD_SEQ: DataType.INT64,
     REBIRTH: DataType.BOOLEAN,
-    OUTBOX_ID: DataType.STRING,
-    OUTBOX_STORED: DataType.UINT64,
-    OUTBOX_STORED_RANGES: DataType.UINT64_ARRAY,
-    OUTBOX_SEQUENCE: DataType.UINT64,
+    **OUTBOX_DATATYPES,
     "Position/Latitude": DataType.DOUBLE,
     "Position/Longitude": DataType.DOUBLE,
     "Position/Speed": DataType.DOUBLE,
@@ -39,6 +38,11 @@ NODE_DATATYPES: Final[Mapping[str, DataType]] = {
     "Health/OutboxRecords": DataType.UINT64,
     "Health/FramesRefused": DataType.UINT64,
     "Health/FramesDeferred": DataType.UINT64,
+    "Health/FramesUnmapped": DataType.UINT64,
+    "Health/SamplesGivenUp": DataType.UINT64,
+    "Health/UnitFramesLost": DataType.UINT64,
+    "Health/DiskFull": DataType.BOOLEAN,
+    "Health/ClockTrusted": DataType.BOOLEAN,
     "Health/InboxDropped": DataType.UINT64,
     "Health/UnitsTalking": DataType.UINT32,
     "Health/LocalLink": DataType.BOOLEAN,
@@ -46,20 +50,19 @@ NODE_DATATYPES: Final[Mapping[str, DataType]] = {
 }
 """The edge node's metrics go by name: only devices use aliases, and `Node Control/Rebirth` must have none."""
 
-_MOMENTARY = frozenset({OUTBOX_SEQUENCE, REFUSED})
+_MOMENTARY = frozenset({OUTBOX_SEQUENCE, OUTBOX_REPLACED, OUTBOX_REPLACED_DETAIL, REFUSED})
 """They belong to one message; a birth tells them as null."""
 
 
 class NodeMetrics:
     """Values as last reported, for births and for telling what changed."""
 
-    def __init__(self, *, outbox_id: str) -> None:
-        self._values: dict[str, Any] = {
-            REBIRTH: False,
-            OUTBOX_ID: outbox_id,
-            OUTBOX_STORED: 0,
-            OUTBOX_STORED_RANGES: np.zeros(0, np.uint64),
-        }
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {REBIRTH: False}
+
+    def tell_outbox(self, known: Acknowledgement) -> None:
+        """Which outbox this is, and what of it is settled, for the next birth."""
+        self._values.update({str(metric.name): metric.value for metric in acknowledgement_metrics(known)})
 
     def remember(self, values: Mapping[str, Any]) -> None:
         """Take over values for the next birth. Raises KeyError for a name that no birth would tell."""

@@ -1,172 +1,401 @@
-"""What the gateway owes to the cloud: records with their sequence numbers, kept until they are settled.
+"""The outbox: what the gateway owes to the cloud, kept in SQLite until it is settled.
 
-This one lives in memory and ends with the process.
+One writer thread owns the file. Whatever is asked for while it commits is done in the next transaction, all together.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import structlog
+
+from gateway.outbox_file import SMALL_BYTES, OutboxFile
+from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classified, open_database
 from gateway.ranges import RangeSet
-from telemetry.samples import SINGLE_CHANNELS, PositionFix, SampleBatch
+from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
+from gateway.room import make_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
-STORED_RANGES_LIMIT = 64
-"""Most pairs of `Outbox/StoredRanges`; a range left out is merely sent again. Origin: the wire contract."""
+    from gateway.clock_map import ClockFix
+    from gateway.outbox_file import UnmappedFrame
+    from gateway.records import PositionRecord
 
-WINDOW_RECORDS = 256
-WINDOW_BYTES = 4 * 1024 * 1024
-"""What may be published and not yet settled. Origin: the wire contract."""
+__all__ = ["Outbox", "OutboxDamagedError", "OutboxFullError", "OutboxOutrunError", "Taken"]
 
-RECORD_OVERHEAD_BYTES = 2_000
-"""A record's Python objects beside its columns. Origin: `tracemalloc` over 2,000 frames says 1,800."""
+_log = structlog.get_logger()
+_T = TypeVar("_T")
 
-
-class OutboxFullError(Exception):
-    """No room for another record: try again when the uplink has drained some."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FrameRecord:
-    """A unit's frame with its time fixed. The time is never computed again."""
-
-    batch: SampleBatch
-    accepted_at_ms: int
-    """The gateway's clock, UTC, ms since 1970."""
-
-    def size_bytes(self) -> int:
-        """Estimated memory of the record."""
-        columns = [self.batch.sampled_at_ms, self.batch.quality, self.batch.temperatures_c, self.batch.voltages_v]
-        singles = [getattr(self.batch, name) for name in SINGLE_CHANNELS]
-        bytes_of_columns = sum(int(column.nbytes) for column in [*columns, *singles] if column is not None)
-        return RECORD_OVERHEAD_BYTES + bytes_of_columns
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+"""72 h of 16 packs that report 24 channels every 10 s are 414,720 frames of one sample; a row has 415 bytes with its
+share of pages and index, measured: 172 MB. A third more for positions, and units that report more often. A frame of
+60 samples has 3.3 kB: 3.2 days of 16 packs at one sample a second take 2.2 GB, if a box is to keep those."""
+DEFAULT_MAX_AGE_S = 30 * 86_400.0
+"""Ingest takes times that are older than 35 days for impossible. The bound in bytes is what keeps an outbox small."""
+AGE_CHECK_S = 60.0
+ROW_OVERHEAD_BYTES = 256
+"""Columns, index and page share of a row. Origin: see DEFAULT_MAX_BYTES."""
+RETRY_S = 1.0
+"""After the disk had no room nothing is tried for so long: units send again after seconds. **Assumed**."""
+JOBS_WAITING = 1_024
+"""Jobs that may wait for the writer. Callers wait for theirs, so there are only ever a few a task. **Assumed**."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionRecord:
-    """Where the vehicle was."""
-
-    fix: PositionFix
-    accepted_at_ms: int
-    """The gateway's clock, UTC, ms since 1970."""
-
-    def size_bytes(self) -> int:
-        """Estimated memory of the record."""
-        return RECORD_OVERHEAD_BYTES
+class OutboxOutrunError(Exception):
+    """Someone acknowledges numbers that were never given: this file is an older copy of itself, or the host's error."""
 
 
-OutboxRecord = FrameRecord | PositionRecord
+class Taken(NamedTuple):
+    """What became of records that were offered, in their order."""
+
+    new: tuple[OutboxEntry | None, ...]
+    """The entry to publish; None for a frame that waits for its time, or was taken before."""
+    duplicates: int
+    """How many of them were taken before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxEntry:
-    """A record that is due to be published."""
-
-    sequence: int
-    record: OutboxRecord
-    sent_before: bool
-    """It went out on an earlier connection, and nobody has settled it."""
+class _Job(NamedTuple):
+    work: Callable[[OutboxFile], Any]
+    done: Callable[[Any, BaseException | None], None]
 
 
-class MemoryOutbox:
-    """Records in the order in which they were accepted. Call it from one thread.
+class _State(NamedTuple):
+    """What the loop knows of the file, as of the last transaction."""
 
-    Bounded by `max_bytes` (estimated): when full it refuses, and whoever offered the record must not acknowledge it.
-    Published records wait in a window for their settlement; when the window overflows, the oldest leave it
-    unsettled, since a host that never acknowledges must not stop the flow. `forgotten` counts them.
+    outbox_id: str
+    acknowledged: bool
+    records: int
+    published: int
+    unmapped: int
+    next_sequence: int
+    floor: int
+    above: tuple[tuple[int, int], ...]
+    used_bytes: int
+
+    @classmethod
+    def of(cls, file: OutboxFile) -> _State:
+        return cls(
+            outbox_id=file.outbox_id,
+            acknowledged=file.acknowledged,
+            records=file.records,
+            published=file.published,
+            unmapped=file.unmapped,
+            next_sequence=file.next_sequence,
+            floor=file.floor,
+            above=tuple(file.above),
+            used_bytes=file.used_bytes(),
+        )
+
+
+class Outbox:
+    """Call it from one event loop. Everything that is awaited is committed when it returns.
+
+    Raises OutboxFullError from whatever writes, when disk or bound leave no room: nothing was changed then, the next
+    call tries again, and whoever offered a frame must not acknowledge it. Raises OutboxDamagedError when the file is
+    unreadable: close and open again, which sets it aside.
     """
 
-    def __init__(self, *, outbox_id: str, max_bytes: int) -> None:
-        self.outbox_id = outbox_id
-        self.forgotten = 0
+    def __init__(self, file: OutboxFile, *, max_bytes: int, max_age_s: float) -> None:
+        self._file = file
         self._max_bytes = max_bytes
-        self._bytes = 0
-        self._next_sequence = 1
-        self._waiting: deque[OutboxEntry] = deque()
-        self._window: OrderedDict[int, OutboxEntry] = OrderedDict()
-        self._window_bytes = 0
-        self._highest_published = 0
-        self._floor = 0
-        self._above = RangeSet(STORED_RANGES_LIMIT)
+        self._max_age_s = max_age_s
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING)
+        self._loop = asyncio.get_running_loop()
+        self._age_checked_s = float("-inf")
+        self._retry_at_s = float("-inf")
+        self._first_of_run = file.next_sequence
+        self._changed = asyncio.Event()
+        self._learn(_State.of(file))
+        self.samples_lost = 0
+        """Samples given up for want of room, since the start."""
+        self.age_counts = True
+        """False after the gateway's clock was set by much: it must not make everything look old."""
+        self._writer = threading.Thread(target=self._write, name="gateway-outbox", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    async def open(
+        cls, path: Path | None, *, fleet_id: str, gateway_id: str, max_bytes: int, max_age_s: float = DEFAULT_MAX_AGE_S
+    ) -> Outbox:
+        """Open or make the outbox at `path`; None = one in memory, that ends with the process.
+
+        Raises OutboxFullError while the disk does not let it.
+        """
+
+        def opened() -> OutboxFile:
+            database = open_database(path, max_bytes=max_bytes, now_ms=_now_ms())
+            try:
+                return OutboxFile(database, fleet_id=fleet_id, gateway_id=gateway_id)
+            except sqlite3.Error as error:
+                database.close()
+                raise classified(error) from error
+
+        return cls(await asyncio.to_thread(opened), max_bytes=max_bytes, max_age_s=max_age_s)
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the file. Nothing may be asked for afterwards."""
+        self._jobs.put_nowait(None)
+        await asyncio.to_thread(self._writer.join)
+        self._changed.set()
+
+    async def changed(self) -> None:
+        """Wait until something happened to the file, or it is closed."""
+        await self._changed.wait()
 
     def __len__(self) -> int:
-        """How many records wait to be published."""
-        return len(self._waiting)
+        """How many records are not settled."""
+        return self._state.records
+
+    @property
+    def outbox_id(self) -> str:
+        """Made at random with the file."""
+        return self._state.outbox_id
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether a host ever acknowledged any of it: then records wait until one does again."""
+        return self._state.acknowledged
+
+    @property
+    def unpublished(self) -> int:
+        """How many records were not marked as published."""
+        return self._state.records - self._state.published
+
+    @property
+    def unmapped(self) -> int:
+        """How many frames wait for their time."""
+        return self._state.unmapped
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next record."""
+        return self._state.next_sequence
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the file's pages that hold something."""
+        return self._state.used_bytes
 
     def fill(self) -> float:
         """How full the outbox is, 0 to 1."""
-        return min(1.0, self._bytes / self._max_bytes)
-
-    def accept(self, record: OutboxRecord) -> int:
-        """Keep the record; returns its sequence number, from 1 on. Raises OutboxFullError and changes nothing."""
-        size = record.size_bytes()
-        if self._bytes + size > self._max_bytes:
-            raise OutboxFullError(f"{len(self._waiting)} records wait, {self._bytes} of {self._max_bytes} bytes")
-        sequence = self._next_sequence
-        self._next_sequence += 1
-        self._bytes += size
-        self._waiting.append(OutboxEntry(sequence=sequence, record=record, sent_before=False))
-        return sequence
-
-    def take(self, limit: int) -> tuple[OutboxEntry, ...]:
-        """At most `limit` records to publish now, oldest first. They move to the window of the unsettled."""
-        entries: list[OutboxEntry] = []
-        while self._waiting and len(entries) < limit:
-            entry = self._waiting.popleft()
-            size = entry.record.size_bytes()
-            self._bytes -= size
-            if self._is_settled(entry.sequence):
-                continue
-            entries.append(entry)
-            self._highest_published = max(self._highest_published, entry.sequence)
-            self._window[entry.sequence] = entry
-            self._window_bytes += size
-        while len(self._window) > WINDOW_RECORDS or self._window_bytes > WINDOW_BYTES:
-            _, oldest = self._window.popitem(last=False)
-            self._window_bytes -= oldest.record.size_bytes()
-            self.forgotten += 1
-        return tuple(entries)
-
-    def rewind(self) -> int:
-        """Queue all that is published and unsettled again, oldest first. Returns how many.
-
-        For a connection that was lost: what it swallowed last may never have reached the broker.
-        """
-        for entry in reversed(self._window.values()):
-            self._waiting.appendleft(OutboxEntry(sequence=entry.sequence, record=entry.record, sent_before=True))
-        rewound = len(self._window)
-        # The window's records were accepted once; they come back even when that overfills the outbox for a while.
-        self._bytes += self._window_bytes
-        self._window.clear()
-        self._window_bytes = 0
-        return rewound
-
-    def settle(self, floor: int, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        """Everything up to `floor`, and the ranges (first, last) above it, is stored: drop it.
-
-        Raises ValueError, and changes nothing, when they name numbers that were never published: then the
-        acknowledgement is about another outbox.
-        """
-        pairs = list(ranges)
-        if max([floor, *(last for _, last in pairs)]) > self._highest_published:
-            raise ValueError(f"records above {self._highest_published} were never published")
-        if any(first > last for first, last in pairs):
-            raise ValueError("a range ends before it begins")
-        self._floor = max(self._floor, floor)
-        for first, last in pairs:
-            if last > self._floor:
-                self._above.add(max(first, self._floor + 1), last)
-        self._floor = self._above.take_prefix(self._floor)
-        for sequence in [sequence for sequence in self._window if self._is_settled(sequence)]:
-            self._window_bytes -= self._window.pop(sequence).record.size_bytes()
+        return min(1.0, self.used_bytes / self._max_bytes)
 
     def stored(self) -> tuple[int, tuple[tuple[int, int], ...]]:
         """The floor, up to which all is settled (0 = nothing), and the settled ranges above it."""
-        return self._floor, tuple(self._above)
+        return self._state.floor, self._state.above
 
-    def _is_settled(self, sequence: int) -> bool:
-        return sequence <= self._floor or sequence in self._above
+    def is_settled(self, sequence: int) -> bool:
+        """Whether the record is settled."""
+        return sequence <= self._state.floor or sequence in self._above
+
+    async def take(
+        self,
+        frames: Sequence[FrameArrival],
+        positions: Sequence[PositionRecord] = (),
+        *,
+        suspicious: frozenset[str] = frozenset(),
+    ) -> Taken:
+        """Keep records, all or none; a frame that was taken before is kept once. Makes room where that is needed."""
+        incoming = sum(len(frame.payload) + ROW_OVERHEAD_BYTES for frame in frames)
+        incoming += len(positions) * (SMALL_BYTES + ROW_OVERHEAD_BYTES)
+        now_s = time.monotonic()
+        if now_s < self._retry_at_s:
+            raise OutboxFullError("the disk had no room a moment ago")
+        aged = self.age_counts and now_s - self._age_checked_s >= AGE_CHECK_S
+        now_ms = _now_ms()
+
+        def work(file: OutboxFile) -> tuple[list[int | None], int]:
+            lost = make_room(
+                file,
+                incoming_bytes=incoming,
+                max_bytes=self._max_bytes,
+                oldest_ms=now_ms - round(self._max_age_s * 1000) if aged else None,
+                suspicious=suspicious,
+                now_ms=now_ms,
+            )
+            numbers = [file.add_frame(frame) for frame in frames]
+            return numbers + [file.add_position(position) for position in positions], lost
+
+        try:
+            numbers, lost = await self._run(work)
+        except OutboxFullError:
+            self._retry_at_s = now_s + RETRY_S
+            raise
+        if aged:
+            self._age_checked_s = now_s
+        if lost:
+            self.samples_lost += lost
+            _log.warning("outbox_gave_up", samples=lost, used_bytes=self.used_bytes, max_bytes=self._max_bytes)
+        entries: list[OutboxEntry | None] = [
+            None if number is None or frame.fix is None else _entry(number, frame, frame.fix)
+            for number, frame in zip(numbers, frames, strict=False)
+        ]
+        entries += [
+            OutboxEntry(sequence=number, record=position, size_bytes=SMALL_BYTES)
+            for number, position in zip(numbers[len(frames) :], positions, strict=True)
+        ]
+        return Taken(tuple(entries), sum(number is None for number in numbers))
+
+    async def read(self, sequences: Iterable[int]) -> list[OutboxEntry]:
+        """Those of these records that are unsettled and have their time, as historical entries."""
+        wanted = list(sequences)
+        return self._unsettled(await self._run(lambda file: file.read(wanted)))
+
+    async def read_after(self, cursor: int, limit: int) -> tuple[list[OutboxEntry], int | None]:
+        """The next records above `cursor`, ascending, as historical entries; and where to go on, None at the end.
+
+        While no host ever acknowledged, published ones are left out.
+        """
+        unpublished = not self.acknowledged
+        entries = await self._run(lambda file: file.read_after(cursor, limit, unpublished=unpublished))
+        return self._unsettled(entries), entries[-1].sequence if len(entries) == limit else None
+
+    async def unmapped_frames(self, limit: int) -> list[UnmappedFrame]:
+        """Frames that wait for their time, each unit's and boot's in order."""
+        return await self._run(lambda file: file.unmapped_frames(limit))
+
+    async def fix_times(self, fixes: Sequence[tuple[int, ClockFix]]) -> list[OutboxEntry]:
+        """Fix the times of frames that waited. Returns the entries that may be published now."""
+        return self._unsettled(await self._run(lambda file: file.fix_times(fixes)))
+
+    async def move_clock(self, step_ms: int) -> None:
+        """The gateway's clock was set: frames of this run that wait for their time were received then."""
+        await self._run(lambda file: file.move_clock(step_ms, self._first_of_run))
+
+    async def mark_published(self, sequences: Sequence[int]) -> None:
+        """A host that does not acknowledge was sent these."""
+        await self._run(lambda file: file.mark_published(sequences))
+
+    async def settle(self, floor: int, ranges: Sequence[tuple[int, int]] = ()) -> bool:
+        """Everything up to `floor`, and the ranges (first, last) above it, is stored: forget it.
+
+        False when it says nothing new. Raises OutboxOutrunError, and changes nothing, when it names numbers that were
+        never given; ValueError for a range that ends before it begins.
+        """
+        if any(first > last for first, last in ranges):
+            raise ValueError("a range ends before it begins")
+        if max([floor, *(last for _, last in ranges)]) >= self.next_sequence:
+            raise OutboxOutrunError(f"records above {self.next_sequence - 1} do not exist")
+        lowest = self._state.floor
+        new = floor > lowest or any(
+            last > lowest and not self._above.covers(max(first, lowest + 1), last) for first, last in ranges
+        )
+        if not new and self.acknowledged:
+            return False
+        await self._run(lambda file: file.settle(floor, ranges))
+        return True
+
+    async def renew(self) -> str:
+        """Go by a new id, since the host knows numbers of the old one that were never given. Nothing is lost."""
+        outbox_id = uuid.uuid4().hex
+        await self._run(lambda file: file.renew(outbox_id))
+        return outbox_id
+
+    async def keep(self, clocks: Mapping[str, object], suspicious: Mapping[str, int]) -> None:
+        """Keep what is known of units' clocks, and which are suspicious, for the next run."""
+
+        def work(file: OutboxFile) -> None:
+            file.keep_clocks(clocks)
+            file.keep_suspicious(suspicious)
+
+        await self._run(work)
+
+    async def kept(self) -> tuple[dict[str, object], dict[str, int]]:
+        """What `keep` kept."""
+        return await self._run(lambda file: (file.clocks(), file.suspicious()))
+
+    def _unsettled(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+        return [entry for entry in entries if entry.sequence is None or not self.is_settled(entry.sequence)]
+
+    async def _run(self, work: Callable[[OutboxFile], _T]) -> _T:
+        future: asyncio.Future[_T] = self._loop.create_future()
+
+        def done(result: _T, error: BaseException | None) -> None:
+            if future.done():  # its caller was cancelled
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self._jobs.put_nowait(_Job(work, done))
+        return await future
+
+    def _write(self) -> None:
+        """Thread: one transaction for all jobs that wait."""
+        stopping = False
+        while not stopping:
+            jobs: list[_Job] = []
+            item = self._jobs.get()
+            while True:
+                if item is None:
+                    stopping = True
+                else:
+                    jobs.append(item)
+                try:
+                    item = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if jobs:
+                self._transact(jobs)
+        with contextlib.suppress(sqlite3.Error):
+            self._file.database.close()
+
+    def _transact(self, jobs: Sequence[_Job]) -> None:
+        file, database = self._file, self._file.database
+        results: list[Any] = []
+        error: BaseException | None = None
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            results = [job.work(file) for job in jobs]
+            file.before_commit()
+            database.execute("COMMIT")
+        except Exception as failed:  # noqa: BLE001  # whoever asked is told; the thread goes on
+            error = classified(failed) if isinstance(failed, sqlite3.Error) else failed
+            try:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                file.forget_changes()
+            except sqlite3.Error as broken:
+                error = classified(broken)
+        try:
+            state = _State.of(file)
+        except sqlite3.Error:
+            state = self._state
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._finish, jobs, results, error, state)
+
+    def _finish(self, jobs: Sequence[_Job], results: Sequence[Any], error: BaseException | None, state: _State) -> None:
+        """In the loop: take over what the file says now, then wake those who asked."""
+        self._learn(state)
+        for at, job in enumerate(jobs):
+            job.done(results[at] if error is None else None, error)
+
+    def _learn(self, state: _State) -> None:
+        self._state = state
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._above = RangeSet(len(state.above) + 1)
+        for first, last in state.above:
+            self._above.add(first, last)
+
+
+def _entry(sequence: int, arrival: FrameArrival, fix: ClockFix) -> OutboxEntry:
+    return OutboxEntry(
+        sequence=sequence,
+        record=fixed_frame(arrival.unit_id, arrival.frame, fix, arrival.accepted_at_ms),
+        size_bytes=frame_size_bytes(arrival.frame),
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

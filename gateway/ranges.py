@@ -37,6 +37,11 @@ class RangeSet:
         """How many ranges there are (not how many numbers)."""
         return len(self._firsts)
 
+    def covers(self, first: int, last: int) -> bool:
+        """Whether all of `first` to `last` is in."""
+        at = bisect_right(self._firsts, first) - 1
+        return at >= 0 and last <= self._lasts[at]
+
     def add(self, first: int, last: int | None = None) -> None:
         """Add `first` to `last`, both included. Raises ValueError when they are the wrong way round."""
         end = first if last is None else last

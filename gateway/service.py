@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from gateway.counters import GatewayCounters, Refusals
 from gateway.intake import Intake
 from gateway.local_link import LocalLink
 from gateway.node_metrics import REFUSED
-from gateway.outbox import MemoryOutbox
+from gateway.outbox import Outbox, OutboxDamagedError, OutboxFullError
 from gateway.session import EdgeNodeSession
 from gateway.settings import GatewaySettings
 from gateway.state_file import read_bd_seq
+from gateway.suspicion import Suspicion
+from gateway.timekeeping import Timekeeper
 from gateway.units import UnitWatch
 from gateway.uplink import Uplink
 
@@ -24,8 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["GatewayService", "GatewaySettings"]
 
+_log = structlog.get_logger()
+
 WATCH_TICK_S = 0.5
 """How often silence and health are looked at."""
+
+
+OPEN_AGAIN_S = 5.0
+"""How long to wait before an outbox that the disk did not let be opened is tried again. **Assumed**."""
 
 
 class GatewayService:
@@ -39,65 +48,161 @@ class GatewayService:
         self.ready = asyncio.Event()
         self.counters = GatewayCounters()
         self._settings = settings
-        self._refusals = Refusals(self.counters)
-        self._outbox = MemoryOutbox(outbox_id=uuid.uuid4().hex, max_bytes=settings.outbox_max_bytes)
-        self._watch = UnitWatch()
-        self._session = EdgeNodeSession(
+        self._local = local
+        self._uplink = uplink
+        self._bd_seq: int | None = None
+        self._started = asyncio.Event()
+        self._running: _Gateway | None = None
+
+    async def run(self) -> None:
+        """Run until cancelled. Anything but a lost connection or a damaged outbox that goes wrong ends it loudly."""
+        if self._settings.state_path is not None:
+            self._bd_seq = await asyncio.to_thread(read_bd_seq, self._settings.state_path)
+        while True:
+            outbox = await self._opened()
+            gateway = self._running = _Gateway(
+                settings=self._settings,
+                local=self._local,
+                uplink=self._uplink,
+                outbox=outbox,
+                counters=self.counters,
+                ready=self.ready,
+                last_bd_seq=self._bd_seq,
+            )
+            self._started.set()
+            try:
+                await gateway.start()
+                await gateway.run()
+            except* OutboxDamagedError as damaged:
+                # The file is set aside as it is opened again.
+                _log.error("outbox_unreadable", gateway_id=self._settings.gateway_id, error=str(damaged.exceptions[0]))
+                self.counters.outboxes_set_aside += 1
+            finally:
+                self._bd_seq = gateway.session.bd_seq
+                self.ready.clear()
+                await outbox.close()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
+
+    async def drained(self) -> None:
+        """Wait until nothing is owed: every record taken so far is settled, or published where nobody acknowledges.
+
+        It waits for ever while the primary host is offline, or a frame waits for its time.
+        """
+        await self._started.wait()
+        while self._running is not None and not self._running.is_drained():
+            await self._running.outbox.changed()
+
+    async def _opened(self) -> Outbox:
+        settings = self._settings
+        while True:
+            try:
+                return await Outbox.open(
+                    settings.outbox_path,
+                    fleet_id=settings.fleet_id,
+                    gateway_id=settings.gateway_id,
+                    max_bytes=settings.outbox_max_bytes,
+                    max_age_s=settings.outbox_max_age_s,
+                )
+            except OutboxFullError as error:
+                _log.error("outbox_not_opened", gateway_id=settings.gateway_id, error=str(error))
+                await asyncio.sleep(OPEN_AGAIN_S)
+
+
+class _Gateway:
+    """The parts around one opened outbox."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        local: BrokerAccess,
+        uplink: BrokerAccess,
+        outbox: Outbox,
+        counters: GatewayCounters,
+        ready: asyncio.Event,
+        last_bd_seq: int | None,
+    ) -> None:
+        self.counters = counters
+        self.session = EdgeNodeSession(
             fleet_id=settings.fleet_id,
             gateway_id=settings.gateway_id,
             host_id=settings.host_id,
-            outbox_id=self._outbox.outbox_id,
-            last_bd_seq=None if settings.state_path is None else read_bd_seq(settings.state_path),
+            outbox_id=outbox.outbox_id,
+            last_bd_seq=last_bd_seq,
         )
-        jitter = random.Random()  # noqa: S311  # spreads reconnects, guards nothing
+        self._settings = settings
+        self._local_access = local
+        self.outbox = outbox
+        self._ready = ready
+        self._refusals = Refusals(counters)
+        self._watch = UnitWatch()
+        self._jitter = random.Random()  # noqa: S311  # spreads reconnects, guards nothing
         self._uplink = Uplink(
             settings=settings,
             access=uplink,
-            session=self._session,
-            outbox=self._outbox,
-            counters=self.counters,
+            session=self.session,
+            outbox=outbox,
+            counters=counters,
             refusals=self._refusals,
-            jitter=jitter,
+            jitter=self._jitter,
             changed=self._links_changed,
+        )
+
+    async def start(self) -> None:
+        """Read what an earlier run kept, and wire the rest."""
+        settings = self._settings
+        clocks, suspicious = await self.outbox.kept()
+        suspicion = Suspicion(suspicious)
+        self._intake = Intake(
+            gateway_id=settings.gateway_id,
+            fleet_id=settings.fleet_id,
+            units=None if settings.units is None else frozenset(settings.units),
+            clocks=clocks,
+        )
+        self._time = Timekeeper(
+            settings=settings,
+            intake=self._intake,
+            outbox=self.outbox,
+            suspicion=suspicion,
+            counters=self.counters,
+            mapped=self._uplink.mapped_late,
         )
         self._local = LocalLink(
             settings=settings,
-            access=local,
-            intake=Intake(
-                gateway_id=settings.gateway_id,
-                fleet_id=settings.fleet_id,
-                units=None if settings.units is None else frozenset(settings.units),
-            ),
-            outbox=self._outbox,
-            session=self._session,
+            access=self._local_access,
+            intake=self._intake,
+            outbox=self.outbox,
+            suspicion=suspicion,
+            session=self.session,
             watch=self._watch,
             counters=self.counters,
             refusals=self._refusals,
-            jitter=jitter,
-            taken=self._uplink.wake,
+            jitter=self._jitter,
+            taken=self._uplink.offer,
+            boot_heard=self._time.boot_heard,
             changed=self._links_changed,
         )
 
     async def run(self) -> None:
-        """Run until cancelled. Anything but a lost connection that goes wrong ends it loudly."""
+        """Run until cancelled."""
         name = self._settings.gateway_id
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._time.run(), name=f"gateway-{name}-time")
             tasks.create_task(self._uplink.run(), name=f"gateway-{name}-uplink")
             tasks.create_task(self._local.run(), name=f"gateway-{name}-local")
             tasks.create_task(self._watch_over(), name=f"gateway-{name}-watch")
 
-    async def drained(self) -> None:
-        """Wait until every record taken so far was published. Whether anybody stored it, only its settlement tells.
-
-        It waits for ever while the primary host is offline.
-        """
-        await self._uplink.drained()
+    def is_drained(self) -> bool:
+        """Whether nothing is owed to the cloud."""
+        return self._uplink.is_drained()
 
     def _links_changed(self) -> None:
         if self._local.is_up and self._uplink.is_up:
-            self.ready.set()
+            self._ready.set()
         else:
-            self.ready.clear()
+            self._ready.clear()
 
     async def _watch_over(self) -> None:
         health_due_s = time.monotonic()
@@ -106,7 +211,7 @@ class GatewayService:
             now_s = time.monotonic()
             for unit_id in self._watch.fall_silent(now_s):
                 self._uplink.device_silent(unit_id)
-            if not len(self._outbox):
+            if self._uplink.is_quiet():
                 # Records of a unit that was silent already were still owed, and gave it a birth.
                 for unit_id in self._watch.silent():
                     self._uplink.device_silent(unit_id)
@@ -118,13 +223,18 @@ class GatewayService:
 
     def _report_health(self) -> bool:
         health: dict[str, Any] = {
-            "Health/OutboxFill": round(self._outbox.fill(), 3),
-            "Health/OutboxRecords": len(self._outbox),
+            "Health/OutboxFill": round(self.outbox.fill(), 3),
+            "Health/OutboxRecords": len(self.outbox),
             "Health/FramesRefused": self.counters.refused.total(),
             "Health/FramesDeferred": self.counters.frames_deferred,
+            "Health/FramesUnmapped": self.outbox.unmapped,
+            "Health/SamplesGivenUp": self.outbox.samples_lost,
+            "Health/UnitFramesLost": sum(self._local.unit_frames_lost.values()),
+            "Health/DiskFull": not self._local.has_room,
+            "Health/ClockTrusted": self._intake.clock_trusted,
             "Health/InboxDropped": self.counters.inbox_dropped,
             "Health/UnitsTalking": self._watch.talking(),
             "Health/LocalLink": self._local.is_up,
         }
-        changed = self._session.metrics.changed(health)
+        changed = self.session.metrics.changed(health)
         return bool(changed) and self._uplink.report(changed)

@@ -9,24 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gateway.node_metrics import (
     BD_SEQ,
     NODE_DATATYPES,
-    OUTBOX_ID,
-    OUTBOX_SEQUENCE,
-    OUTBOX_STORED,
-    OUTBOX_STORED_RANGES,
     REBIRTH,
     NodeMetrics,
     node_metrics,
     position_values,
 )
-from gateway.outbox import FrameRecord
+from gateway.records import FrameRecord, PositionRecord
 from gateway.session_states import TRANSITIONS, IllegalTransitionError, SessionAct, SessionEvent, SessionState
 from telemetry.errors import WireError
 from telemetry.samples import SINGLE_CHANNELS
+from telemetry.sparkplug.acknowledgement import (
+    OUTBOX_ID,
+    OUTBOX_SEQUENCE,
+    Acknowledgement,
+    acknowledgement_from_metrics,
+    drop_metrics,
+)
 from telemetry.sparkplug.batches import ALIASES_PER_DEVICE, batch_metrics, device_birth_metrics
 from telemetry.sparkplug.payload import Metric, Payload, decode_payload, encode_payload, resolve_metric
 from telemetry.sparkplug.topics import (
@@ -43,12 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from gateway.outbox import OutboxEntry
+    from gateway.records import OutboxEntry
     from telemetry.samples import SampleBatch
-
-LATE_MS = 30_000
-"""A record that is published this long after it was accepted is no live value any more. Origin: the wire contract
-sends again after 30 s, as historical."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +55,6 @@ class Outgoing:
     topic: str
     payload: bytes
     qos: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledgement:
-    """The host says what it stored of an outbox, which may be another's."""
-
-    outbox_id: str
-    floor: int
-    ranges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +99,8 @@ class EdgeNodeSession:
         """`host_id` None = no primary host to wait for. `last_bd_seq`: of the last CONNECT before this process."""
         self.state = SessionState.OFFLINE
         self.bd_seq = -1 if last_bd_seq is None else last_bd_seq
-        self.metrics = NodeMetrics(outbox_id=outbox_id)
+        self.metrics = NodeMetrics()
+        self.metrics.tell_outbox(Acknowledgement(outbox_id=outbox_id, floor=0))
         self._fleet_id = fleet_id
         self._gateway_id = gateway_id
         self._host_id = host_id
@@ -160,9 +149,13 @@ class EdgeNodeSession:
             raise WireError("topic", f"{topic!r} is no command to an edge node")
         return self._commanded(payload, now_ms)
 
-    def settled(self, floor: int, ranges: tuple[tuple[int, int], ...]) -> None:
-        """What of the outbox is settled now: the next birth tells it."""
-        self.metrics.remember({OUTBOX_STORED: floor, OUTBOX_STORED_RANGES: np.array(ranges, np.uint64).reshape(-1)})
+    def settled(self, known: Acknowledgement) -> None:
+        """What of which outbox is settled now: the next birth tells it."""
+        self.metrics.tell_outbox(known)
+
+    def rebirth(self, now_ms: int) -> tuple[Outgoing, ...]:
+        """Births that nobody commanded, since the outbox is another one; none unless the node is born."""
+        return self._births(now_ms) if self.state is SessionState.BORN else ()
 
     def device_heard(self, unit_id: str, batch: SampleBatch) -> None:
         """A unit sent a frame: it is part of the next birth."""
@@ -185,15 +178,17 @@ class EdgeNodeSession:
         """A record of the outbox, after the device's birth where that is due. Only in state BORN."""
         self._require_born()
         record = entry.record
-        historical = entry.sent_before or now_ms - record.accepted_at_ms > LATE_MS
-        if not isinstance(record, FrameRecord):
+        if isinstance(record, PositionRecord):
             values = position_values(record.fix)
-            if not historical:
+            if not entry.historical:
                 self.metrics.remember(values)
             values[OUTBOX_SEQUENCE] = entry.sequence
-            metrics = node_metrics(values, record.fix.fixed_at_ms, historical=historical)
+            metrics = node_metrics(values, record.fix.fixed_at_ms, historical=entry.historical)
             return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
-        batch = replace(record.batch, historical=True) if historical else record.batch
+        if not isinstance(record, FrameRecord):
+            metrics = drop_metrics(record.drop, timestamp_ms=record.accepted_at_ms, historical=entry.historical)
+            return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
+        batch = replace(record.batch, historical=True) if entry.historical else record.batch
         device = self._device(batch.unit_id, batch)
         messages = []
         shape = DeviceShape.of(batch)
@@ -218,12 +213,14 @@ class EdgeNodeSession:
         return self._fire(SessionEvent.HOST_ONLINE if online else SessionEvent.HOST_OFFLINE, now_ms)
 
     def _commanded(self, payload: bytes, now_ms: int) -> Reaction:
-        values: dict[str, Any] = {}
-        for metric in decode_payload(payload).metrics:
-            name = metric.name or ""
-            if name in NODE_DATATYPES:  # other names are none of this node's, and no harm
-                values[name] = resolve_metric(metric, name=name, datatype=NODE_DATATYPES[name]).value
-        acknowledgement = _acknowledgement(values) if values.get(OUTBOX_ID) is not None else None
+        metrics = [
+            # Other names are none of this node's, and no harm.
+            resolve_metric(metric, name=name, datatype=NODE_DATATYPES[name])
+            for metric in decode_payload(payload).metrics
+            if (name := metric.name or "") in NODE_DATATYPES
+        ]
+        values = {metric.name: metric.value for metric in metrics}
+        acknowledgement = acknowledgement_from_metrics(metrics) if values.get(OUTBOX_ID) is not None else None
         messages = self._fire(SessionEvent.REBIRTH, now_ms) if values.get(REBIRTH) is True else ()
         return Reaction(messages=messages, acknowledgement=acknowledgement)
 
@@ -297,17 +294,3 @@ class EdgeNodeSession:
     def _require_born(self) -> None:
         if self.state is not SessionState.BORN:
             raise IllegalTransitionError(f"data cannot be published while {self.state}")
-
-
-def _acknowledgement(values: Mapping[str, Any]) -> Acknowledgement:
-    floor = values.get(OUTBOX_STORED)
-    flat = values.get(OUTBOX_STORED_RANGES)
-    if flat is None:
-        flat = np.zeros(0, np.uint64)
-    if len(flat) % 2:
-        raise WireError("array_length", f"{OUTBOX_STORED_RANGES} has {len(flat)} numbers, not pairs")
-    return Acknowledgement(
-        outbox_id=values[OUTBOX_ID],
-        floor=0 if floor is None else floor,
-        ranges=tuple((int(first), int(last)) for first, last in flat.reshape(-1, 2)),
-    )

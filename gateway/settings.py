@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.outbox import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES
+from gateway.outbox_schema import LEAST_BYTES
+from gateway.window import WINDOW_BYTES, WINDOW_RECORDS
 from telemetry.identifiers import parse_identifier
+from telemetry.limits import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +29,18 @@ class GatewaySettings:
     """The primary host whose STATE it follows: births and data wait until it is online. None = wait for nobody."""
     state_path: Path | None = None
     """Where the birth/death sequence number is kept over restarts; None = it starts at 0 with every process."""
-    outbox_max_bytes: int = 64 * 1024 * 1024
-    """When the records kept in memory reach it, frames are no longer taken, and the units keep them. **Assumed**: fits
-    beside the rest on a box with 512 MiB."""
+    outbox_path: Path | None = None
+    """The outbox's SQLite file. None = in memory, for gateways whose units can send everything again: replay, demo."""
+    outbox_max_bytes: int = DEFAULT_MAX_BYTES
+    """When the outbox reaches it, the oldest data of packs that are normal are thinned, then dropped."""
+    outbox_max_age_s: float = DEFAULT_MAX_AGE_S
+    """Older records are dropped."""
+    window_records: int = WINDOW_RECORDS
+    window_bytes: int = WINDOW_BYTES
+    """What may be sent and not yet settled; half is reserved for live data."""
+    wait_for_time_sync: bool = False
+    """For a box whose clock is wrong after a power cut: times are fixed only while the kernel says that its clock is
+    synchronised. False = any clock that says at least 2026 is believed."""
     inbox_max_messages: int = 1_024
     """Local messages that arrived and were not yet looked at; a further one is dropped and counted, and its unit sends
     it again, since it was not acknowledged. **Assumed**: one second at full rate."""
@@ -46,6 +59,10 @@ class GatewaySettings:
             parse_identifier(unit_id, "unit")
         if self.host_id is not None:
             parse_identifier(self.host_id, "host")
-        bounds = (self.outbox_max_bytes, self.inbox_max_messages, self.inbox_max_bytes, self.keepalive_s)
-        if min(bounds) < 1 or self.health_interval_s <= 0:
+        bounds = (self.inbox_max_messages, self.inbox_max_bytes, self.keepalive_s)
+        if min(bounds) < 1 or self.health_interval_s <= 0 or self.outbox_max_age_s <= 0:
             raise ValueError("the gateway's bounds and intervals must be positive")
+        if self.outbox_max_bytes < LEAST_BYTES:
+            raise ValueError(f"an outbox has at least {LEAST_BYTES:,} bytes")
+        if self.window_records < 2 or self.window_bytes < 2 * MAX_BATCH_BYTES:
+            raise ValueError("a window has room for a live batch and one of the backlog")

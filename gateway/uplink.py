@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,19 +14,23 @@ import structlog
 from gateway.intake import Refusal
 from gateway.link import LINK_ERRORS, TURN_MESSAGES, Inbox, open_link
 from gateway.link_keeper import keep_link, run_until_first_ends
+from gateway.outbox import OutboxFullError, OutboxOutrunError
 from gateway.session_states import SessionState
 from gateway.state_file import write_bd_seq
+from gateway.window import LATE_S, HostKind, SendWindow
 from telemetry.errors import WireError
+from telemetry.sparkplug.acknowledgement import Acknowledgement
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from gateway.counters import GatewayCounters, Refusals
     from gateway.link import Link, Received
-    from gateway.outbox import MemoryOutbox, OutboxEntry
+    from gateway.outbox import Outbox
+    from gateway.records import OutboxEntry
     from gateway.session import EdgeNodeSession, Outgoing
     from gateway.settings import GatewaySettings
     from telemetry.broker import BrokerAccess
@@ -38,6 +43,8 @@ INBOX_BYTES = 4 * 1024 * 1024
 second."""
 REPORTS_WAITING = 64
 """Above this many waiting messages no report is added: the uplink stands still, and the next birth tells all values."""
+WINDOW_TICK_S = 0.25
+"""How often it is looked at what is due again."""
 DEATH_S = 0.4
 """How long the death certificate may take: the whole stop has one second."""
 
@@ -51,7 +58,7 @@ class Uplink:
         settings: GatewaySettings,
         access: BrokerAccess,
         session: EdgeNodeSession,
-        outbox: MemoryOutbox,
+        outbox: Outbox,
         counters: GatewayCounters,
         refusals: Refusals,
         jitter: random.Random,
@@ -69,8 +76,16 @@ class Uplink:
         self._changed = changed
         self._waiting: deque[Outgoing] = deque()
         self._due = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._backlog_due = asyncio.Event()
+        self._window = SendWindow(
+            acknowledged=outbox.acknowledged,
+            is_settled=outbox.is_settled,
+            records=settings.window_records,
+            size_bytes=settings.window_bytes,
+        )
+        self._acknowledgement: tuple[Acknowledgement, str] | None = None
+        self._acknowledged = asyncio.Event()
+        self._session.settled(self._known())
 
     @property
     def is_born(self) -> bool:
@@ -81,14 +96,37 @@ class Uplink:
         """Run until cancelled; then die as the standard asks, and disconnect."""
         await keep_link("uplink", self._connection, self._jitter, gateway_id=self._settings.gateway_id)
 
-    def wake(self) -> None:
-        """The outbox has something to publish."""
-        self._idle.clear()
+    def offer(self, entries: Sequence[OutboxEntry]) -> None:
+        """The outbox has these since just now."""
+        self._window.offer(entries, time.monotonic())
         self._due.set()
 
-    async def drained(self) -> None:
-        """Wait until all that the outbox took has been given to the broker's connection."""
-        await self._idle.wait()
+    def mapped_late(self, entries: Iterable[OutboxEntry]) -> None:
+        """The outbox knows the times of these since just now: young ones are live, others join the backlog."""
+        now_ms = _now_ms()
+        for entry in entries:
+            if entry.sequence is None:
+                continue
+            if 0 <= now_ms - entry.record.accepted_at_ms < LATE_S * 1000:
+                self.offer([replace(entry, historical=False)])
+            else:
+                self._window.met_again(entry.sequence)
+        self._backlog_due.set()
+
+    def is_drained(self) -> bool:
+        """Whether nothing is owed: all settled, or published to a host that does not acknowledge."""
+        if self._window.kind is HostKind.PLAIN:
+            return not self._outbox.unpublished
+        return not len(self._outbox)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be sent for the first time on this connection."""
+        return self._window.is_quiet()
+
+    @property
+    def host_kind(self) -> HostKind:
+        """What is known of the host."""
+        return self._window.kind
 
     def report(self, values: Mapping[str, Any]) -> bool:
         """Publish the node's own metrics. False, and nothing happens, while that is not possible."""
@@ -118,9 +156,7 @@ class Uplink:
         finally:
             session.lost()
             self._waiting.clear()
-            if rewound := self._outbox.rewind():
-                self._counters.resent += rewound
-                self._idle.clear()
+            self._window.connected(time.monotonic())
             self._set_up(up=False)
 
     async def _keep_bd_seq(self, path: Path) -> None:
@@ -133,11 +169,16 @@ class Uplink:
     async def _live(self, link: Link) -> None:
         await link.subscribe(self._session.subscriptions(), qos=1)
         self._counters.uplink_connects += 1
+        await self._settle()  # what the last connection still brought
+        self._session.settled(self._known())
+        self._window.connected(time.monotonic())
         self._queue(self._session.connected(_now_ms()))
         self._set_up(up=True)
         _log.info("uplink_up", gateway_id=self._settings.gateway_id, bd_seq=self._session.bd_seq)
         try:
-            await run_until_first_ends(self._read(link), self._publish(link))
+            await run_until_first_ends(
+                self._read(link), self._publish(link), self._read_backlog(), self._watch_window(), self._keep_settling()
+            )
         except asyncio.CancelledError:
             with contextlib.suppress(*LINK_ERRORS, TimeoutError):
                 async with asyncio.timeout(DEATH_S):
@@ -156,8 +197,13 @@ class Uplink:
         was = self._session.state
         try:
             reaction = self._session.receive(message.topic, message.payload, _now_ms())
-            if reaction.acknowledgement is not None and reaction.acknowledgement.outbox_id == self._outbox.outbox_id:
-                self._settle(reaction.acknowledgement.floor, reaction.acknowledgement.ranges, message.topic)
+            if (ack := reaction.acknowledgement) is not None:
+                if ack.outbox_id == self._outbox.outbox_id:
+                    # Only the latest counts: it tells all that an earlier one told, but for ranges left out.
+                    self._acknowledgement = ack, message.topic
+                    self._acknowledged.set()
+                else:
+                    self._counters.foreign_acknowledgements += 1
         except WireError as error:
             self._refuse(Refusal(topic=message.topic, reason=error.reason, detail=str(error)))
             return
@@ -176,36 +222,110 @@ class Uplink:
         self._queue(reaction.messages)
         if self.is_born:
             self._due.set()
+            self._backlog_due.set()
 
-    def _settle(self, floor: int, ranges: tuple[tuple[int, int], ...], topic: str) -> None:
+    async def _keep_settling(self) -> None:
+        """In a task of its own: commands must be read while the disk is slow."""
+        while True:
+            await self._acknowledged.wait()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Take over what the host settled."""
+        self._acknowledged.clear()
+        if self._acknowledgement is None:
+            return
+        (ack, topic), self._acknowledgement = self._acknowledgement, None
         try:
-            self._outbox.settle(floor, ranges)
+            if not await self._outbox.settle(ack.floor, ack.ranges):
+                return
+        except OutboxOutrunError as error:
+            await self._renew(str(error))
+            return
         except ValueError as error:
             self._refuse(Refusal(topic=topic, reason="acknowledgement", detail=str(error)))
             return
-        self._session.settled(*self._outbox.stored())
+        except OutboxFullError:
+            return  # the host repeats it with every record that is sent again
+        self._counters.settled += 1
+        self._window.settled(time.monotonic())
+        self._session.settled(self._known())
+        self._due.set()
+        self._backlog_due.set()
+
+    async def _renew(self, why: str) -> None:
+        """The outbox is an older copy of itself, say from a backup: under its id numbers would be given twice."""
+        old = self._outbox.outbox_id
+        try:
+            new = await self._outbox.renew()
+        except OutboxFullError:
+            return  # the next acknowledgement says the same
+        _log.error("outbox_outrun", gateway_id=self._settings.gateway_id, old=old, new=new, why=why)
+        self._session.settled(self._known())
+        self._waiting.clear()
+        self._window.connected(time.monotonic())
+        self._queue(self._session.rebirth(_now_ms()))
+
+    def _known(self) -> Acknowledgement:
+        floor, ranges = self._outbox.stored()
+        return Acknowledgement(outbox_id=self._outbox.outbox_id, floor=floor, ranges=ranges)
 
     async def _publish(self, link: Link) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
-            while messages := self._next_turn():
+            while messages := list(self._waiting):
+                self._waiting.clear()
                 await link.publish(messages)
                 self._counters.published += len(messages)
-            self._counters.forgotten = self._outbox.forgotten
-            if not len(self._outbox):
-                self._idle.set()
+            while self.is_born and (entries := self._window.take(TURN_MESSAGES, time.monotonic())):
+                await self._publish_entries(link, entries)
             if self._session.state is SessionState.OFFLINE:
                 _log.warning("host_offline", gateway_id=self._settings.gateway_id, waiting=len(self._outbox))
                 return
 
-    def _next_turn(self) -> list[Outgoing]:
+    async def _publish_entries(self, link: Link, entries: Sequence[OutboxEntry]) -> None:
         messages = list(self._waiting)
         self._waiting.clear()
-        if self.is_born:
-            for entry in self._outbox.take(TURN_MESSAGES):
-                messages += self._encode(entry)
-        return messages
+        for entry in entries:
+            messages += self._encode(entry)
+        await link.publish(messages)
+        self._counters.published += len(messages)
+        self._counters.resent, self._counters.overtaken = self._window.resent, self._window.overtaken
+        if self._window.kind is HostKind.PLAIN:
+            await self._done(entry.sequence for entry in entries if entry.sequence is not None)
+        self._backlog_due.set()
+
+    async def _done(self, sequences: Iterable[int]) -> None:
+        """A host that does not acknowledge was sent these."""
+        with contextlib.suppress(OutboxFullError):  # then they are sent once more
+            await self._outbox.mark_published(list(sequences))
+
+    async def _read_backlog(self) -> None:
+        """Read ahead what the window has room for."""
+        window = self._window
+        while True:
+            await self._backlog_due.wait()
+            self._backlog_due.clear()
+            while self.is_born and (wanted := window.wanted(time.monotonic())):
+                if numbers := window.due_again(wanted):
+                    window.fetched(numbers, await self._outbox.read(numbers))
+                elif (cursor := window.cursor) is not None:
+                    entries, following = await self._outbox.read_after(cursor, wanted)
+                    window.read(entries, following, cursor)
+                else:
+                    break
+                self._due.set()
+
+    async def _watch_window(self) -> None:
+        while True:
+            await asyncio.sleep(WINDOW_TICK_S)
+            now_s = time.monotonic()
+            self._window.expire(now_s)
+            if done := self._window.judge_host(now_s):
+                _log.info("host_does_not_acknowledge", gateway_id=self._settings.gateway_id, sent=len(done))
+                await self._done(done)
+            self._backlog_due.set()
 
     def _encode(self, entry: OutboxEntry) -> tuple[Outgoing, ...]:
         try:

@@ -1,19 +1,14 @@
 """What local messages come to, without a broker."""
 
+import json
+
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
-from gateway.intake import (
-    BEAT_PATIENCE_MS,
-    HELD_FRAMES,
-    Foreign,
-    FrameAgain,
-    FrameHeld,
-    FrameReady,
-    Intake,
-    PositionReady,
-    Refusal,
-)
+from gateway.intake import BEAT_PATIENCE_MS, BootHeard, Foreign, FrameReady, Intake, PositionReady, Refusal
+from gateway.outbox_file import UnmappedFrame
+from gateway.records import fixed_frame
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.samples import PositionFix, Provenance, Quality
 from telemetry.unit_link import ClockBeat, clock_topic, encode_clock_beat, encode_position, frames_topic, position_topic
@@ -43,70 +38,93 @@ def beat(tick_ms: int, boot_id: str = "b1") -> bytes:
     return encode_clock_beat(ClockBeat(boot_id=boot_id, tick_ms=tick_ms))
 
 
+def waiting(
+    number: int = 0, *, unit_id: str = "u1", boot_id: str = "b1", accepted_at_ms: int = NOW_MS
+) -> UnmappedFrame:
+    """A frame like `frame(number)` that waits in the outbox."""
+    return UnmappedFrame(number + 1, unit_id, boot_id, number * 10_000, number * 10_000 + 9_000, accepted_at_ms)
+
+
 def test_a_frame_after_a_beat_gets_its_time():
     box = intake()
-    assert box.receive(clock_topic("u1"), beat(9_500), NOW_MS) == []
-    (ready,) = box.receive(frames_topic("u1"), frame(0), NOW_MS)
+    assert box.receive(clock_topic("u1"), beat(9_500), NOW_MS) == BootHeard(unit_id="u1")
+    assert box.receive(clock_topic("u1"), beat(9_600), NOW_MS + 100) is None
+    ready = box.receive(frames_topic("u1"), frame(0), NOW_MS)
     assert isinstance(ready, FrameReady)
-    batch = ready.record.batch
+    arrival = ready.arrival
+    batch = fixed_frame("u1", arrival.frame, arrival.fix, NOW_MS).batch
     assert batch.sampled_at_ms.tolist() == [NOW_MS - 9_500 + row * 1_000 for row in range(10)]
     assert (batch.boot_id, batch.frame, batch.quality.any()) == ("b1", 0, False)
     assert 0 < batch.time_uncertainty_s < 0.1
+    assert arrival.payload == frame(0)
 
 
-def test_a_frame_before_the_first_beat_waits_for_it():
+def test_a_frame_before_the_first_beat_gets_its_time_once_that_was_heard():
     box = intake()
-    assert box.receive(frames_topic("u1"), frame(0), NOW_MS) == [FrameHeld(unit_id="u1", kept=True)]
-    assert box.receive(frames_topic("u1"), frame(0), NOW_MS + 1) == [FrameHeld(unit_id="u1", kept=True)]
-    (ready,) = box.receive(clock_topic("u1"), beat(12_000), NOW_MS + 3_000)
-    assert (ready.number, int(ready.record.batch.sampled_at_ms[0])) == (0, NOW_MS - 9_000)
+    assert box.receive(frames_topic("u1"), frame(0), NOW_MS).arrival.fix is None
+    assert box.fixes([waiting()], NOW_MS) == []
+    assert box.receive(clock_topic("u1"), beat(12_000), NOW_MS + 3_000) == BootHeard(unit_id="u1")
+    ((sequence, fix),) = box.fixes([waiting()], NOW_MS + 3_000)
+    assert (sequence, fix.utc_at_tick_zero_ms, fix.quality) == (1, NOW_MS - 9_000, Quality.GOOD)
 
 
-def test_too_many_waiting_frames_are_left_to_their_unit():
+def test_a_boot_that_nobody_heard_live_is_bracketed_after_a_while_and_marked():
     box = intake()
-    for number in range(HELD_FRAMES):
-        box.receive(frames_topic("u1"), frame(number), NOW_MS)
-    assert box.receive(frames_topic("u1"), frame(HELD_FRAMES), NOW_MS) == [FrameHeld(unit_id="u1", kept=False)]
-    assert box.receive(frames_topic("u2"), frame(0), NOW_MS) == [FrameHeld(unit_id="u2", kept=True)]
+    assert box.fixes([waiting(3)], NOW_MS + BEAT_PATIENCE_MS - 1) == []
+    ((sequence, fix),) = box.fixes([waiting(3)], NOW_MS + BEAT_PATIENCE_MS)
+    assert (sequence, fix.quality) == (4, Quality.TIME_BRACKETED)
+    assert fix.utc_at_tick_zero_ms + 39_000 == NOW_MS
 
 
-def test_a_boot_that_nobody_heard_live_is_let_through_after_a_while_and_marked():
+def test_a_clock_that_is_not_trusted_fixes_nothing_but_what_a_unit_declares():
     box = intake()
-    box.receive(frames_topic("u1"), frame(3), NOW_MS)
-    assert box.wait_over(NOW_MS + BEAT_PATIENCE_MS - 1) == []
-    (ready,) = box.wait_over(NOW_MS + BEAT_PATIENCE_MS)
-    assert set(ready.record.batch.quality.tolist()) == {int(Quality.TIME_BRACKETED)}
-    assert int(ready.record.batch.sampled_at_ms[-1]) == NOW_MS
-    assert box.wait_over(NOW_MS + 2 * BEAT_PATIENCE_MS) == []
+    box.clock_trusted = False
+    box.receive(clock_topic("u1"), beat(9_500), 9_500)  # the gateway thinks that it is 1970
+    assert box.receive(frames_topic("u1"), frame(0), 10_000).arrival.fix is None
+    assert box.receive(frames_topic("u1"), frame(0, utc=5), 10_000).arrival.fix.utc_at_tick_zero_ms == 5
+    assert box.fixes([waiting()], 10_000 + BEAT_PATIENCE_MS) == []
+    box.move_clock(NOW_MS)  # the network told it
+    box.clock_trusted = True
+    ((_, fix),) = box.fixes([waiting(accepted_at_ms=NOW_MS + 10_000)], NOW_MS + 11_000)
+    assert (fix.utc_at_tick_zero_ms, fix.quality) == (NOW_MS, Quality.GOOD)
+
+
+def test_what_is_known_of_the_clocks_survives_a_restart_of_the_gateway():
+    before = intake()
+    for tick_ms in range(0, 100_000, 10_000):
+        before.receive(clock_topic("u1"), beat(tick_ms), NOW_MS + tick_ms)
+    after = Intake(gateway_id="truck", fleet_id="fleet", units=None, clocks=json.loads(json.dumps(before.clocks())))
+    # The unit rebooted meanwhile: frames of its old boot still have their time.
+    after.receive(clock_topic("u1"), beat(0, "b2"), NOW_MS + 500_000)
+    fix = after.receive(frames_topic("u1"), frame(9), NOW_MS + 510_000).arrival.fix
+    assert fix.utc_at_tick_zero_ms == NOW_MS
+    # And a boot between the two, which nobody heard, lies between them.
+    ((_, fix),) = after.fixes([waiting(0, boot_id="bx", accepted_at_ms=NOW_MS + 501_000)], NOW_MS + 600_000)
+    assert fix.quality == Quality.TIME_BRACKETED
+    assert NOW_MS + 90_000 <= fix.utc_at_tick_zero_ms <= NOW_MS + 500_000
+
+
+def test_clocks_that_cannot_be_read_are_learnt_again():
+    with capture_logs() as logs:
+        box = Intake(gateway_id="truck", fleet_id="fleet", units=None, clocks={"u1": {"boots": 5}, "u2": None})
+    assert [log["unit_id"] for log in logs] == ["u1", "u2"]
+    assert box.receive(clock_topic("u1"), beat(1), NOW_MS) == BootHeard(unit_id="u1")
 
 
 def test_a_frame_that_declares_its_time_needs_no_beat():
-    (ready,) = intake().receive(frames_topic("u1"), frame(2, utc=1_000_000), NOW_MS)
-    assert int(ready.record.batch.sampled_at_ms[0]) == 1_020_000
-
-
-def test_a_frame_is_a_duplicate_only_once_the_outbox_took_it():
-    box = intake()
-    for _ in range(2):
-        (ready,) = box.receive(frames_topic("u1"), frame(0, utc=5), NOW_MS)
-        assert isinstance(ready, FrameReady)
-    box.taken(ready)
-    (again,) = box.receive(frames_topic("u1"), frame(0, utc=5), NOW_MS)
-    assert again == FrameAgain(unit_id="u1", boot_id="b1", number=0, last_tick_ms=9_000)
-    assert isinstance(box.receive(frames_topic("u1"), frame(1, utc=5), NOW_MS)[0], FrameReady)
-    assert isinstance(box.receive(frames_topic("u1"), frame(0, utc=5, boot_id="b2"), NOW_MS)[0], FrameReady)
-    assert isinstance(box.receive(frames_topic("u2"), frame(0, utc=5), NOW_MS)[0], FrameReady)
+    arrival = intake().receive(frames_topic("u1"), frame(2, utc=1_000_000), NOW_MS).arrival
+    assert arrival.fix.utc_at_tick_zero_ms == 1_000_000
 
 
 def test_units_of_another_gateway_are_left_to_it():
     box = intake(frozenset({"u1"}))
-    assert box.receive(frames_topic("u2"), frame(0, utc=5), NOW_MS) == [Foreign(unit_id="u2")]
-    assert box.receive(frames_topic("u2"), b"junk", NOW_MS) == [Foreign(unit_id="u2")]
+    assert box.receive(frames_topic("u2"), frame(0, utc=5), NOW_MS) == Foreign(unit_id="u2")
+    assert box.receive(frames_topic("u2"), b"junk", NOW_MS) == Foreign(unit_id="u2")
 
 
 def test_a_position_of_this_vehicle_is_taken():
     fix = PositionFix(fleet_id="fleet", gateway_id="truck", fixed_at_ms=NOW_MS - 9, latitude_deg=1.5, longitude_deg=2.5)
-    (ready,) = intake().receive(position_topic("truck"), encode_position(fix), NOW_MS)
+    ready = intake().receive(position_topic("truck"), encode_position(fix), NOW_MS)
     assert isinstance(ready, PositionReady)
     assert ready.record.fix == fix
     assert ready.record.accepted_at_ms == NOW_MS
@@ -129,7 +147,7 @@ def test_a_position_of_this_vehicle_is_taken():
     ],
 )
 def test_what_is_not_what_its_topic_says_is_refused_with_its_reason(topic, payload, reason):
-    (refusal,) = intake().receive(topic, payload, NOW_MS)
+    refusal = intake().receive(topic, payload, NOW_MS)
     assert isinstance(refusal, Refusal)
     assert (refusal.topic, refusal.reason) == (topic, reason)
     assert refusal.detail

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.outbox import FrameRecord, OutboxEntry, PositionRecord
-from gateway.session import LATE_MS, EdgeNodeSession
+from gateway.records import DroppedRecord, FrameRecord, OutboxEntry, PositionRecord
+from gateway.session import EdgeNodeSession
 from gateway.session_states import TRANSITIONS, IllegalTransitionError, SessionEvent, SessionState
 from telemetry.errors import WireError
 from telemetry.samples import PositionFix, Provenance, SampleBatch
+from telemetry.sparkplug.acknowledgement import Acknowledgement, DropRecord, Replaced, drop_from_metrics
 from telemetry.sparkplug.batches import ALIASES_PER_DEVICE, SAMPLE_ALIASES
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
 from telemetry.sparkplug.topics import encode_state
@@ -46,9 +47,9 @@ def batch(unit_id: str = "u1", frame: int = 0, *, channels: int = 3, **singles) 
     )
 
 
-def entry(sequence: int, content: SampleBatch, *, sent_before: bool = False) -> OutboxEntry:
+def entry(sequence: int | None, content: SampleBatch, *, historical: bool = False) -> OutboxEntry:
     record = FrameRecord(batch=content, accepted_at_ms=NOW_MS)
-    return OutboxEntry(sequence=sequence, record=record, sent_before=sent_before)
+    return OutboxEntry(sequence=sequence, record=record, size_bytes=1, historical=historical)
 
 
 def command(*metrics: Metric) -> bytes:
@@ -90,7 +91,7 @@ def test_every_connect_raises_the_bd_seq_which_wraps_after_255(last, following):
 def test_the_birth_tells_every_metric_the_node_will_ever_publish():
     node = session(host_id=None)
     node.connect(NOW_MS)
-    node.settled(7, ((9, 12), (14, 14)))
+    node.settled(Acknowledgement(outbox_id="box", floor=7, ranges=((9, 12), (14, 14))))
     (birth,) = node.connected(NOW_MS)
     assert (birth.topic, birth.qos) == ("spBv1.0/fleet/NBIRTH/truck", 0)
     payload = decode_payload(birth.payload)
@@ -186,14 +187,37 @@ def test_data_go_by_alias_without_name_and_datatype():
     assert not any(metric.is_historical for metric in metrics.values())
 
 
-@pytest.mark.parametrize(
-    ("sent_before", "waited_ms", "historical"),
-    [(False, 0, False), (False, LATE_MS, False), (False, LATE_MS + 1, True), (True, 0, True)],
-)
-def test_what_is_sent_again_or_late_is_historical(sent_before, waited_ms, historical):
-    node = born()
-    messages = node.publish(entry(1, batch(), sent_before=sent_before), NOW_MS + waited_ms)
+@pytest.mark.parametrize("historical", [False, True])
+def test_what_is_sent_again_or_late_is_historical(historical):
+    messages = born().publish(entry(1, batch(), historical=historical), NOW_MS)
     assert all(metric.is_historical is historical for metric in decode_payload(messages[-1].payload).metrics)
+
+
+def test_a_record_that_the_outbox_could_not_keep_has_no_number():
+    messages = born().publish(entry(None, batch()), NOW_MS)
+    aliases = {metric.alias - ALIASES_PER_DEVICE for metric in decode_payload(messages[-1].payload).metrics}
+    assert SAMPLE_ALIASES["Outbox/Sequence"] not in aliases
+
+
+def test_what_was_given_up_is_told_under_a_number_of_its_own():
+    detail = Replaced(
+        unit_id="u1",
+        boot_id="b1",
+        first_frame=1,
+        last_frame=4,
+        kept="none",
+        kept_period_ms=None,
+        samples_lost=9,
+        from_ms=1,
+        to_ms=2,
+        why="full",
+    )
+    drop = DropRecord(sequence=7, ranges=((2, 5),), details=(detail,))
+    record = DroppedRecord(drop=drop, accepted_at_ms=NOW_MS)
+    node = born()
+    (message,) = node.publish(OutboxEntry(sequence=7, record=record, size_bytes=1), NOW_MS)
+    assert kinds([message]) == ["NDATA"]
+    assert drop_from_metrics(decode_payload(message.payload).metrics) == drop
 
 
 def test_the_sequence_number_runs_over_all_messages_and_wraps():
@@ -250,7 +274,7 @@ def test_a_position_goes_out_as_node_data_with_its_sequence_and_is_part_of_the_n
         speed_m_s=27.5,
     )
     record = PositionRecord(fix=fix, accepted_at_ms=NOW_MS)
-    (message,) = node.publish(OutboxEntry(sequence=3, record=record, sent_before=False), NOW_MS)
+    (message,) = node.publish(OutboxEntry(sequence=3, record=record, size_bytes=1), NOW_MS)
     assert message.topic == "spBv1.0/fleet/NDATA/truck"
     metrics = named(message)
     assert metrics["Position/Latitude"].value == 36.1
@@ -329,7 +353,7 @@ def test_a_record_keeps_its_time_whatever_happens_to_the_session():
     content = replace(batch(), time_uncertainty_s=0.25)
     node = born()
     first = node.publish(entry(1, content), NOW_MS)[-1]
-    again = node.publish(entry(1, content, sent_before=True), NOW_MS + 90_000)[-1]
+    again = node.publish(entry(1, content, historical=True), NOW_MS + 90_000)[-1]
     times = [
         next(metric.value for metric in decode_payload(message.payload).metrics if metric.alias == 64 + 3)
         for message in (first, again)

@@ -1,0 +1,111 @@
+"""Keeps the gateway's time: notices when its clock is set, and gives frames that wait in the outbox their time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.outbox import OutboxFullError
+from gateway.wall_clock import WallClock, is_plausible, is_synchronised, running_ms, wall_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.counters import GatewayCounters
+    from gateway.intake import Intake
+    from gateway.outbox import Outbox
+    from gateway.records import OutboxEntry
+    from gateway.settings import GatewaySettings
+    from gateway.suspicion import Suspicion
+
+_log = structlog.get_logger()
+
+TICK_S = 1.0
+"""How often the clock, and frames that wait, are looked at."""
+KEEP_S = 60.0
+"""How often what is known of the units' clocks is kept for the next run. **Assumed**."""
+MAPPED_AT_ONCE = 512
+"""Frames that get their time in one transaction. **Assumed**: some 20 ms."""
+AGE_STEP_MS = 86_400_000
+"""A clock that was set by more says nothing about how old records are."""
+
+
+class Timekeeper:
+    """One a gateway. `mapped` gets what may be published now."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        intake: Intake,
+        outbox: Outbox,
+        suspicion: Suspicion,
+        counters: GatewayCounters,
+        mapped: Callable[[Sequence[OutboxEntry]], None],
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._outbox = outbox
+        self._suspicion = suspicion
+        self._counters = counters
+        self._mapped = mapped
+        self._clock = WallClock()
+        self._boot_heard = asyncio.Event()
+
+    def boot_heard(self) -> None:
+        """A boot's first beat: frames of it need not wait for the next look."""
+        self._boot_heard.set()
+
+    async def run(self) -> None:
+        """Run until cancelled; keeps at the end what the next run should know."""
+        await self._look()
+        kept_s = time.monotonic()
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_S):
+                        await self._boot_heard.wait()
+                self._boot_heard.clear()
+                await self._look()
+                await self._map()
+                if time.monotonic() - kept_s >= KEEP_S:
+                    kept_s = time.monotonic()
+                    await self._keep()
+        finally:
+            await self._keep()
+
+    async def _look(self) -> None:
+        now_ms = wall_ms()
+        trusted = is_synchronised() if self._settings.wait_for_time_sync else is_plausible(now_ms)
+        step_ms = self._clock.look(now_ms, running_ms())
+        if step_ms:
+            self._counters.clock_steps += 1
+            _log.warning("clock_was_set", gateway_id=self._settings.gateway_id, step_ms=step_ms, trusted=trusted)
+            self._intake.move_clock(step_ms)
+            self._outbox.age_counts = self._outbox.age_counts and abs(step_ms) < AGE_STEP_MS
+            if self._outbox.unmapped:
+                with contextlib.suppress(OutboxFullError):  # their brackets are wider then
+                    await self._outbox.move_clock(step_ms)
+        if trusted is not self._intake.clock_trusted:
+            self._intake.clock_trusted = trusted
+            _log.warning("clock_trust", gateway_id=self._settings.gateway_id, trusted=trusted)
+
+    async def _map(self) -> None:
+        with contextlib.suppress(OutboxFullError):
+            while self._outbox.unmapped and self._intake.clock_trusted:
+                fixes = self._intake.fixes(await self._outbox.unmapped_frames(MAPPED_AT_ONCE), wall_ms())
+                if not fixes:
+                    return
+                entries = await self._outbox.fix_times(fixes)
+                self._counters.frames_mapped_late += len(entries)
+                self._mapped(entries)
+
+    async def _keep(self) -> None:
+        if not self._intake.clock_trusted:  # an untrusted clock's lines would mislead the next run
+            return
+        with contextlib.suppress(OutboxFullError):
+            await self._outbox.keep(self._intake.clocks(), self._suspicion.until_ms)
