@@ -1,5 +1,5 @@
 # The two commands of a new user are `make run` and `make test`; the others are their parts.
-.PHONY: help run install install-dev check test format lock screenshots bench clean
+.PHONY: help run install install-dev check test faults format lock screenshots bench clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -25,6 +25,10 @@ check: install-dev ## Lint, types, the floors of the house, and the front end's 
 test: install-dev ## Run every test against real brokers, databases and a real browser
 	@scripts/test-servers
 	@$(BIN)/pytest
+
+faults: install-dev ## 200 rounds of harm against all parts as real processes; SEED= and ROUNDS= choose
+	@scripts/test-servers
+	@$(BIN)/python tests/faults/run.py --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200) $(if $(SEED)$(ROUNDS),,--output bench/faults.json)
 
 format: install-dev ## Let ruff format and mend what it can
 	@$(BIN)/ruff format .

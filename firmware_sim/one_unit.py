@@ -20,7 +20,7 @@ from firmware_sim.flash import SLOT_BYTES, SLOT_FRAMES, FrameFlash
 from firmware_sim.ledger import Ledger, Lost, Took, read_ledger
 from firmware_sim.pattern import pattern_rows
 from firmware_sim.ring import RESEND_AFTER_S, WINDOW_FRAMES, FrameRing
-from firmware_sim.unit import Firmware, TickClock
+from firmware_sim.unit import CLOCK_BEAT_S, Firmware, TickClock
 from firmware_sim.unit_link import UnitLink
 from telemetry.broker import BrokerAccess
 from telemetry.frames import decode_frame
@@ -55,6 +55,7 @@ class Unit:
             provenance=Provenance.SIMULATED,
             clock=self._clock,
             report_interval_s=options.interval,
+            clock_beat_s=options.beat,
             ring=FrameRing(
                 window=min(WINDOW_FRAMES, options.ring_frames), resend_after_s=options.resend_after, flash=self._flash
             ),
@@ -159,6 +160,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ring-frames", type=int, default=SLOT_FRAMES, help="frames that the flash holds")
     parser.add_argument("--slot-bytes", type=int, default=SLOT_BYTES, help="the largest frame that it holds")
     parser.add_argument("--resend-after", type=float, default=RESEND_AFTER_S, metavar="S")
+    parser.add_argument("--beat", type=float, default=CLOCK_BEAT_S, metavar="S", help="seconds between clock beats")
     parser.add_argument("--drift-ppm", type=float, default=0.0, help="how fast its quartz is")
     parser.add_argument("--no-sampling", action="store_true", help="only deliver what the flash holds")
     return parser.parse_args(arguments)

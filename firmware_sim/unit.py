@@ -83,6 +83,7 @@ class Firmware:
         report_interval_s: float,
         ring: FrameRing | None = None,
         utc_at_tick_zero_ms: int | None = None,
+        clock_beat_s: float = CLOCK_BEAT_S,
     ) -> None:
         """utc_at_tick_zero_ms: only for a unit with trusted time (replay); it sends no clock beats."""
         self.unit_id = unit_id
@@ -91,6 +92,7 @@ class Firmware:
         self.ring = FrameRing() if ring is None else ring
         self._clock = clock
         self._utc_at_tick_zero_ms = utc_at_tick_zero_ms
+        self._clock_beat_s = clock_beat_s
         self._own_interval_s = report_interval_s
         self._asked_interval_s: float | None = None
         self._hot_until_s: float | None = None
@@ -178,7 +180,7 @@ class Firmware:
         """When the next clock beat is due; None = never, for a unit whose time is trusted."""
         if self._utc_at_tick_zero_ms is not None:
             return None
-        return now_s if self._beat_at_s is None else self._beat_at_s + CLOCK_BEAT_S
+        return now_s if self._beat_at_s is None else self._beat_at_s + self._clock_beat_s
 
     def _watch_heat(self, temperatures_c: Floats, now_s: float) -> None:
         measured_c = temperatures_c[np.isfinite(temperatures_c)]

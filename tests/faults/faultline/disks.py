@@ -1,0 +1,83 @@
+"""Small disks that can be full: a tmpfs each in a mount namespace of the run's own, else a limit on files' sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from faultline.nursery import Process
+
+OWN_MOUNTS = "PACKWATCH_FAULTS_OWN_MOUNTS"
+"""Set in the environment of a run that has a mount namespace of its own: its mounts end with it."""
+
+
+def enter_own_mounts(command: list[str]) -> None:
+    """Go on as `command` in a mount namespace of our own, where this system allows it; else return."""
+    if OWN_MOUNTS in os.environ:
+        return
+    ways = [["unshare", "--mount"]] if os.geteuid() == 0 else [["unshare", "--user", "--map-root-user", "--mount"]]
+    for way in ways:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            subprocess.run(
+                [*way, "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/mnt"], check=True, capture_output=True
+            )
+            os.environ[OWN_MOUNTS] = "1"
+            os.execvp(way[0], [*way, *command])  # noqa: S606 - the same program again
+
+
+class Disk:
+    """A folder whose disk can be filled and cleared."""
+
+    def __init__(self, folder: Path, *, megabytes: int) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._mounted = False
+        if OWN_MOUNTS in os.environ:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
+            self._mounted = True
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+    def fill(self, process: Process) -> None:
+        """No byte more: for everybody on a disk of its own, else for this process and files as large as the largest."""
+        if self._mounted:
+            with self._ballast.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(1 << 20))
+                except OSError as full:
+                    if full.errno != errno.ENOSPC:
+                        raise
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(512))
+            return
+        sizes = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
+        self._limit(process, max(sizes, default=0))
+
+    def clear(self, process: Process) -> None:
+        """There is room again."""
+        if self._mounted:
+            self._ballast.unlink(missing_ok=True)
+        else:
+            self._limit(process, resource.RLIM_INFINITY)
+
+    def remove(self) -> None:
+        """Unmount; nothing may use it any more."""
+        if self._mounted:
+            subprocess.run(["umount", "--lazy", self.folder], check=True)
+            self._mounted = False
+
+    @staticmethod
+    def _limit(process: Process, soft: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))

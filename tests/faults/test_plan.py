@@ -1,0 +1,48 @@
+"""Plans: the same seed always gives the same, in words, and a few seeds in a row leave no kind of harm out."""
+
+import pytest
+
+from faultline.plan import DATABASE_KINDS, HARMS_A_ROUND, LAST_KINDS, Kind, Store, make_plan
+
+ALL = frozenset(Store)
+EMBEDDED = frozenset({Store.DUCKDB})
+
+
+def test_a_seed_gives_the_same_plan_every_time_and_another_seed_another():
+    assert str(make_plan(17)) == str(make_plan(17))
+    assert str(make_plan(17)) != str(make_plan(18))
+
+
+@pytest.mark.parametrize("lap", range(0, 50, 5))
+def test_five_seeds_in_a_row_have_every_kind(lap):
+    kinds = [harm.kind for seed in range(lap, lap + 5) for harm in make_plan(seed).harms]
+    assert set(kinds) == set(Kind)
+    embedded = [harm.kind for seed in range(lap, lap + 5) for harm in make_plan(seed, stores=EMBEDDED).harms]
+    assert set(embedded) == set(Kind) - DATABASE_KINDS
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_round_has_what_excludes_each_other(seed):
+    plan = make_plan(seed)
+    kinds = {harm.kind for harm in plan.harms}
+    assert len(plan.harms) == len(kinds) <= HARMS_A_ROUND
+    if kinds & DATABASE_KINDS:
+        assert plan.store is Store.INFLUXDB
+    if Kind.TWO_INGEST_WORKERS in kinds:
+        assert not kinds & {Kind.INGEST_KILLED, Kind.STORE_DISK_FULL}
+    assert len(kinds & LAST_KINDS) <= 1
+
+
+def test_the_plan_says_who_suffers_what_and_when():
+    plan = next(plan for seed in range(50) if (plan := make_plan(seed)).has(Kind.UNIT_KILLED))
+    (line,) = [line for line in str(plan).splitlines() if "unit killed" in line]
+    assert " s  for " in line
+    assert ": unit-" in line
+
+
+def test_a_scale_of_20_makes_outages_and_delays_as_long_as_in_life():
+    seeds = range(20)
+    longest = max(harm.lasts_s for seed in seeds for harm in make_plan(seed, scale=20).harms)
+    delays = [h.amount for seed in seeds for h in make_plan(seed, scale=20).harms if h.kind is Kind.DELAY]
+    assert longest > 30
+    assert all(5 <= delay <= 60 for delay in delays)

@@ -1,0 +1,39 @@
+"""Rounds as `make faults` runs them: a store that was broken on purpose is found out, and the fixed seeds pass."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from faultline.sabotage import Sabotage
+
+RUN = Path(__file__).with_name("run.py")
+
+
+def rounds(tmp_path, *options: object, seconds: float = 300.0) -> dict:
+    """What the program reports of these rounds."""
+    done = subprocess.run(
+        [sys.executable, RUN, "--folder", tmp_path, *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    report["said"] = done.stdout + done.stderr
+    return report
+
+
+def test_a_store_that_was_broken_on_purpose_is_found_out(tmp_path):
+    report = rounds(tmp_path, "--calm", "--rounds", len(Sabotage), "--sabotage", *Sabotage)
+    assert report["passed"] == 0
+    for seed, sabotage in enumerate(Sabotage, start=1):
+        assert sabotage in report["findings"][str(seed)], report["said"]
+
+
+def test_without_harm_nothing_is_found(tmp_path):
+    report = rounds(tmp_path, "--calm", "--rounds", 1)
+    assert report["passed"] == 1, report["said"]
+    assert report["samples_stored"] == report["samples_taken"] > 0
+    assert not list(tmp_path.iterdir())
