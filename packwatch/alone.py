@@ -20,9 +20,8 @@ from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from ingest.service import IngestService
 from ingest.stores.contract import StoreUnavailableError
-from ingest.stores.duckdb import DuckDBStore
+from packwatch.addresses import listen
 from packwatch.alert_feed import RegistryAlerts
-from packwatch.broker import require_free
 from packwatch.credentials import Credentials
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
@@ -30,9 +29,9 @@ from packwatch.directory import Directory
 from packwatch.history import PagesHistory, RemoteHistory, history_app, history_token
 from packwatch.intake import Meter
 from packwatch.publishing import Publisher
-from packwatch.reading import store_path
 from packwatch.retention import keep_retention
 from packwatch.settings import SettingsError
+from packwatch.stores import is_shared, open_store
 from packwatch.web_server import WebServer
 from registry.registry import Registry
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.service import BatchListener
+    from ingest.stores.contract import TelemetryStore
     from packwatch.settings import Settings
     from registry.records import MissingSamples, QuarantineEntry
 
@@ -49,14 +49,10 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as house:
         house.enter_context(claim_data_dir(settings.data_dir))
-        require_free(settings.http, "The history", "--http")
+        listener = listen(settings.http, "The history", "--http")
+        house.callback(listener.close)
         registry = await _open_registry(settings, house)
-        store = await asyncio.to_thread(
-            DuckDBStore,
-            store_path(settings),
-            threads=settings.store.threads,
-            memory_limit_mb=settings.store.memory_limit_mb,
-        )
+        store = await asyncio.to_thread(open_store, settings)
         house.callback(store.close)
         crew = Crew()
         house.push_async_callback(crew.dismiss)
@@ -73,7 +69,7 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
             holder=lease_holder(settings.data_dir),
             metrics=REGISTRY,
         )
-        web = WebServer(history_app(store, history_token(settings)), settings.http, shutdown=asyncio.Event())
+        web = WebServer(history_app(store, history_token(settings)), listener, shutdown=asyncio.Event())
         crew.start("ingest", ingest.run())
         crew.start("history", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
@@ -104,17 +100,16 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
 
 
 async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Pages over the broker's stream, the registry's alerts and another process's history."""
+    """Pages over the broker's stream, the registry's alerts and the history: InfluxDB's, or another process's."""
     stop = stop_on_signals()
-    if settings.history_url is None:
-        raise SettingsError("history_url is not set: name the address that `packwatch ingest` serves its history at")
     async with contextlib.AsyncExitStack() as house:
-        require_free(settings.http, "The web server", "--http")
+        listener = listen(settings.http, "The web server", "--http")
+        house.callback(listener.close)
         credentials = Credentials(settings.data_dir / "credentials")
         registry = await _open_registry(settings, house)
-        remote = RemoteHistory(settings.history_url, history_token(settings))
-        house.callback(remote.close)
-        history = PagesHistory(remote)
+        source = await asyncio.to_thread(_open_history, settings)
+        house.callback(source.close)
+        history = PagesHistory(source)
         crew = Crew()
         house.push_async_callback(crew.dismiss)
         board = LiveBoard(now_ms=_now_ms())
@@ -138,7 +133,7 @@ async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) 
             health=meter.trouble,
             try_again_on=[StoreUnavailableError],
         )
-        web = WebServer(app, settings.http, shutdown=shutdown)
+        web = WebServer(app, listener, shutdown=shutdown)
         await keeper.prepare()
         claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
 
@@ -165,6 +160,9 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
             units=None if section.units is None else tuple(section.units),
             host_id=settings.host_id,
             state_path=settings.data_dir / f"gateway-{section.gateway_id}.json",
+            outbox_path=settings.data_dir / f"outbox-{section.gateway_id}.db",
+            outbox_max_bytes=section.outbox_max_mb * 1024 * 1024,
+            wait_for_time_sync=section.wait_for_time_sync,
         ),
         local=section.local.access(),
         uplink=settings.mqtt.access(),
@@ -176,6 +174,14 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         await crew.run(stop)
     finally:
         await crew.dismiss()
+
+
+def _open_history(settings: Settings) -> TelemetryStore | RemoteHistory:
+    if is_shared(settings) and settings.history_url is None:
+        return open_store(settings)
+    if settings.history_url is None:
+        raise SettingsError("history_url is not set: name the address that `packwatch ingest` serves its history at")
+    return RemoteHistory(settings.history_url, history_token(settings))
 
 
 async def _open_registry(settings: Settings, house: contextlib.AsyncExitStack) -> Registry:

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dashboards.rows import alert_row
 from ingest.stores.contract import ExportFormat, UnitSpan
-from ingest.stores.duckdb import DuckDBStore
 from packwatch.client import ServiceClient
 from packwatch.data_dir import running_service
 from packwatch.history import RemoteHistory, history_token
 from packwatch.settings import SettingsError
+from packwatch.stores import is_shared, open_store, store_path
 from registry.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ingest.stores.contract import TelemetryStore
     from packwatch.settings import Settings
 
 _PAGE = 1000
@@ -31,7 +32,7 @@ class Reader(Protocol):
     """Two ways to the same data; both raise an error that says what was wrong."""
 
     def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
-        """The newest alerts, as `alert_line` gives them."""
+        """The newest alerts, as `alert_line` gives them. An unknown pack is an error, not a pack without alerts."""
 
     def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
         """Write the pack's samples; the format by the file's name."""
@@ -45,28 +46,22 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
         with client:
             yield _ServiceReader(client)
         return
-    path = store_path(settings)
-    if not path.exists():
+    if not is_shared(settings) and not store_path(settings).exists():
         raise SettingsError(f"{settings.data_dir} holds no data: name the data directory with --data-dir")
     with contextlib.ExitStack() as house:
         registry = Registry.open(settings.registry_address())
         house.callback(registry.close)
-        history = _history(settings, path)
+        history = _history(settings)
         house.callback(history.close)
         yield _StoreReader(registry, history)
 
 
-def _history(settings: Settings, path: Path) -> DuckDBStore | RemoteHistory:
-    """The store's file, or the `packwatch ingest` that holds it."""
-    ingest = running_service(settings.data_dir)
+def _history(settings: Settings) -> TelemetryStore | RemoteHistory:
+    """The store, or the `packwatch ingest` that holds its file."""
+    ingest = None if is_shared(settings) else running_service(settings.data_dir)
     if ingest is not None:
         return RemoteHistory(ingest.url, history_token(settings))
-    return DuckDBStore(path, threads=settings.store.threads, memory_limit_mb=settings.store.memory_limit_mb)
-
-
-def store_path(settings: Settings) -> Path:
-    """The embedded store's file."""
-    return settings.data_dir / "telemetry.duckdb"
+    return open_store(settings)
 
 
 def alert_line(row: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +80,8 @@ class _ServiceReader:
         self._client = client
 
     def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
+        if pack_id is not None:
+            self._client.get(f"/api/packs/{pack_id}")
         rows: list[dict[str, Any]] = []
         while len(rows) < limit:
             wanted = min(_PAGE, limit - len(rows))
@@ -106,11 +103,13 @@ class _ServiceReader:
 
 
 class _StoreReader:
-    def __init__(self, registry: Registry, history: DuckDBStore | RemoteHistory) -> None:
+    def __init__(self, registry: Registry, history: TelemetryStore | RemoteHistory) -> None:
         self._registry = registry
         self._history = history
 
     def alerts(self, pack_id: str | None, limit: int) -> list[dict[str, Any]]:
+        if pack_id is not None:
+            self._registry.pack(pack_id)
         vehicles = {each.gateway_id: each.vehicle_name for each in self._registry.assignments() if each.gateway_id}
         found = self._registry.alerts(pack_id, limit)
         rows = [alert_row(alert, vehicle_name=vehicles.get(alert.gateway_id or "")) for alert in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -55,6 +56,13 @@ def parse_host_port(value: object) -> object:
     return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
 
 
+def parse_folder(value: object) -> object:
+    """Refuse an empty name: it would mean the working directory, and hardly be meant."""
+    if isinstance(value, str | Path) and str(value) in {"", "."}:
+        raise ValueError("an empty name is no folder of its own; name one, for example packwatch-data")
+    return value
+
+
 Address = Annotated[HostPort, NoDecode, BeforeValidator(parse_host_port)]
 
 
@@ -96,19 +104,44 @@ class GatewaySection(BaseModel):
     """The sensor units that are its own; left out, every unit on the vehicle's broker."""
     local: MqttSettings = MqttSettings()
     """The broker on the vehicle, where sensor units publish."""
+    outbox_max_mb: int = Field(default=256, ge=1)
+    """Most MiB of frames kept on disk while there is no way up; the oldest of normal packs are then thinned first."""
+    wait_for_time_sync: bool = False
+    """For a box whose clock is wrong after a power cut: fix times only while the kernel's clock is synchronised."""
+
+
+class StoreKind(StrEnum):
+    """The kinds of telemetry store."""
+
+    DUCKDB = "duckdb"
+    INFLUXDB = "influxdb"
 
 
 class StoreSection(BaseModel):
-    """The embedded time-series store."""
+    """The time-series store: embedded in one process, or an InfluxDB."""
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: StoreKind = StoreKind.DUCKDB
+    """`duckdb` is a file in the data directory; `influxdb` is a server that runs already."""
+    url: str | None = None
+    """The InfluxDB, for example http://127.0.0.1:8086."""
+    database: str = "packwatch"
+    """Its database (InfluxDB 1) or bucket (InfluxDB 2); what holds keep lies in a second one, NAME_kept."""
+    username: str | None = None
+    """The account at an InfluxDB 1 that asks for one; it must be an administrator's."""
+    password: SecretStr | None = None
+    """Its password."""
+    organisation: str = ""
+    """The organisation at an InfluxDB 2."""
+    token: SecretStr | None = None
+    """The token for an InfluxDB 2: it must read and write buckets and their mappings (DBRP)."""
     threads: int = Field(default=2, ge=1, le=64)
     """DuckDB's worker threads."""
     memory_limit_mb: int = Field(default=512, ge=64)
     """The memory that DuckDB may take, in MB."""
     retention_days: int | None = Field(default=None, ge=1)
-    """Samples older than this are deleted; left out, everything is kept."""
+    """Samples older than this are deleted, by InfluxDB itself where it is one; left out, everything is kept."""
 
 
 class Settings(BaseSettings):
@@ -116,7 +149,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PACKWATCH_", env_nested_delimiter="__", extra="forbid")
 
-    data_dir: Path = Path("packwatch-data")
+    data_dir: Annotated[Path, BeforeValidator(parse_folder)] = Path("packwatch-data")
     """Where the embedded stores, the broker's state and the credentials lie."""
     http: Address = HostPort(host="127.0.0.1", port=8470)
     """Where the pages and the API are served."""
@@ -131,11 +164,11 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = None
     """The registry's database, for example postgresql+psycopg://user:password@host/packwatch; left out, SQLite."""
     history_url: str | None = None
-    """For `packwatch dashboard` alone: the address that `packwatch ingest` serves its store at."""
+    """For `packwatch dashboard` alone: where `packwatch ingest` serves its embedded store; InfluxDB needs none."""
     history_token: SecretStr | None = None
     """What `packwatch ingest` asks for at that address; left out, the service token of the data directory."""
     store: StoreSection = StoreSection()
-    """The embedded store."""
+    """The time-series store."""
     gateway: GatewaySection = GatewaySection()
     """The gateway of one vehicle."""
     log_format: Literal["auto", "console", "json"] = "auto"

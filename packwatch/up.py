@@ -18,8 +18,8 @@ from dashboards.board import LiveBoard
 from dashboards.keeper import BoardKeeper
 from ingest.service import IngestService
 from ingest.stores.contract import StoreUnavailableError
-from ingest.stores.duckdb import DuckDBStore
-from packwatch.broker import EmbeddedBroker, require_free
+from packwatch.addresses import listen
+from packwatch.broker import EmbeddedBroker
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
@@ -28,9 +28,9 @@ from packwatch.enrolling import FleetEnroller
 from packwatch.history import PagesHistory
 from packwatch.intake import Meter
 from packwatch.publishing import Publisher
-from packwatch.reading import store_path
 from packwatch.retention import keep_retention
 from packwatch.simulating import run_vehicles, scenario_by_name
+from packwatch.stores import open_store
 from packwatch.web_server import WebServer
 from registry.registry import Registry
 
@@ -43,21 +43,17 @@ DEMO_SCENARIO = "convoy"
 
 
 async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], None]) -> None:  # noqa: PLR0915 - one straight line
-    """Run until Ctrl-C. Raises, before anything runs, what stands in the way: DataDirError, BrokerError, StoreError."""
+    """Run until Ctrl-C. Raises, before anything runs, what stands in the way: AddressError, DataDirError, ...."""
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as house:
         data_dir = settings.data_dir
         house.enter_context(claim_data_dir(data_dir))
-        require_free(settings.http, "The web server", "--http")
+        listener = listen(settings.http, "The web server", "--http")
+        house.callback(listener.close)
         credentials = Credentials(data_dir / "credentials")
         registry = await asyncio.to_thread(Registry.open, settings.registry_address())
         house.callback(registry.close)
-        store = await asyncio.to_thread(
-            DuckDBStore,
-            store_path(settings),
-            threads=settings.store.threads,
-            memory_limit_mb=settings.store.memory_limit_mb,
-        )
+        store = await asyncio.to_thread(open_store, settings)
         house.callback(store.close)
         for role in (AccountRole.INGEST, AccountRole.ALERTS, AccountRole.DASHBOARD):
             credentials.account(role)
@@ -105,7 +101,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             health=meter.trouble,
             try_again_on=[StoreUnavailableError],
         )
-        web = WebServer(app, settings.http, shutdown=shutdown)
+        web = WebServer(app, listener, shutdown=shutdown)
         await directory.refresh()
         await alerts.restore()
         await keeper.prepare()

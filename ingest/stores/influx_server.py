@@ -27,8 +27,8 @@ WRITE_S = 30.0
 """What a write may take: some 5 MB that the server syncs to disk. **assumed**"""
 QUERY_S = 120.0
 """What a query may keep silent; a year of one unit in buckets takes seconds. **assumed**"""
-CHUNK_ROWS = 10_000
-"""Rows of one piece of an answer: 24 channels are some 3 MB of text. **assumed**"""
+CHUNK_ROWS = 5_000
+"""Rows of one piece of an answer: 24 channels are some 2 MB of text. **assumed**"""
 _SHARDS = ((2, "1h"), (180, "1d"), (None, "7d"))
 """How long a shard is, by the days that are kept; InfluxDB's own defaults, which it does not apply to a change."""
 _NAMED_LINE = re.compile(r"unable to parse '(?P<line>.*?)': (?P<reason>[^\n\"]*)", re.DOTALL)

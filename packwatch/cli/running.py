@@ -56,7 +56,7 @@ def alerts(data_dir: DataDir = None, mqtt: Mqtt = None) -> None:
 
 
 def dashboard(data_dir: DataDir = None, http: Http = None, mqtt: Mqtt = None) -> None:
-    """Run the pages alone: live from a broker, history from `packwatch ingest` (setting history_url)."""
+    """Run the pages alone: live from a broker, history from InfluxDB, or `packwatch ingest` (history_url)."""
     _run_alone("run_dashboard", data_dir=data_dir, http=http, mqtt=mqtt)
 
 

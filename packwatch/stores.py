@@ -1,0 +1,61 @@
+"""Opens the telemetry store that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.stores.duckdb import DuckDBStore
+from ingest.stores.influx import InfluxDBStore
+from ingest.stores.influx_server import InfluxAccess
+from packwatch.settings import SettingsError, StoreKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ingest.stores.contract import TelemetryStore
+    from packwatch.settings import Settings
+
+
+def open_store(settings: Settings) -> TelemetryStore:
+    """The store; blocks. Raises StoreError when it cannot be opened, SettingsError when a setting is missing."""
+    match settings.store.kind:
+        case StoreKind.DUCKDB:
+            return DuckDBStore(
+                store_path(settings),
+                threads=settings.store.threads,
+                memory_limit_mb=settings.store.memory_limit_mb,
+            )
+        case StoreKind.INFLUXDB:
+            store = InfluxDBStore(influx_access(settings))
+            try:
+                store.check()
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+
+def influx_access(settings: Settings) -> InfluxAccess:
+    """Where the InfluxDB is. Raises SettingsError without `store.url`."""
+    section = settings.store
+    if section.url is None:
+        raise SettingsError("store.url is not set: name the InfluxDB, for example http://127.0.0.1:8086")
+    return InfluxAccess(
+        url=section.url,
+        database=section.database,
+        token=section.token.get_secret_value() if section.token else None,
+        organisation=section.organisation,
+        username=section.username,
+        password=section.password.get_secret_value() if section.password else None,
+        retention_days=section.retention_days,
+    )
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether any process may open the store, and not only one."""
+    return settings.store.kind is StoreKind.INFLUXDB
+
+
+def store_path(settings: Settings) -> Path:
+    """The embedded store's file."""
+    return settings.data_dir / "telemetry.duckdb"
