@@ -23,6 +23,7 @@ from telemetry.unit_link import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     import random
     from collections.abc import Callable, Sequence
 
@@ -61,10 +62,14 @@ class LocalLink:
         refusals: Refusals,
         jitter: random.Random,
         taken: Callable[[Sequence[OutboxEntry]], None],
+        room: asyncio.Event,
         boot_heard: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
-        """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`."""
+        """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`.
+
+        `room` is waited for where the units can wait.
+        """
         self.is_up = False
         self.has_room = True
         """Whether the last records found room."""
@@ -81,6 +86,7 @@ class LocalLink:
         self._jitter = jitter
         self._suspicion = suspicion
         self._taken = taken
+        self._room = room
         self._boot_heard = boot_heard
         self._changed = changed
 
@@ -123,6 +129,8 @@ class LocalLink:
         async for turn in link.turns():
             self._counters.inbox_dropped += link.inbox.dropped - dropped
             dropped = link.inbox.dropped
+            if self._settings.units_can_wait:
+                await self._room.wait()
             now_ms, now_s = time.time_ns() // 1_000_000, time.monotonic()
             events = [event for message in turn if (event := self._judge(message, now_ms, now_s)) is not None]
             await link.publish(await self._act(events, now_ms, now_s))
@@ -165,8 +173,9 @@ class LocalLink:
             self._tell_room(room=False, error=str(error))
             counters.frames_deferred += len(frames)
             counters.positions_dropped += len(positions)  # the receiver soon sends another
-            # Nobody keeps these but their units, who will send them again; the alarm must not wait for that.
-            self._taken([_unkept(frame, frame.fix) for frame in frames if frame.fix is not None])
+            if not self._settings.units_can_wait:
+                # Nobody keeps these but their units, who will send them again; the alarm must not wait for that.
+                self._taken([_unkept(frame, frame.fix) for frame in frames if frame.fix is not None])
             return []
         self._tell_room(room=True)
         entries = [entry for entry in taken.new if entry is not None]

@@ -20,7 +20,7 @@ from gateway.outbox_file import SMALL_BYTES, OutboxFile
 from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classified, open_database
 from gateway.ranges import RangeSet
 from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
-from gateway.room import make_room
+from gateway.room import SOFT_SHARE, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,10 +104,11 @@ class Outbox:
     unreadable: close and open again, which sets it aside.
     """
 
-    def __init__(self, file: OutboxFile, *, max_bytes: int, max_age_s: float) -> None:
+    def __init__(self, file: OutboxFile, *, max_bytes: int, max_age_s: float, gives_up: bool) -> None:
         self._file = file
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
+        self._gives_up = gives_up
         self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING)
         self._loop = asyncio.get_running_loop()
         self._age_checked_s = float("-inf")
@@ -124,9 +125,18 @@ class Outbox:
 
     @classmethod
     async def open(
-        cls, path: Path | None, *, fleet_id: str, gateway_id: str, max_bytes: int, max_age_s: float = DEFAULT_MAX_AGE_S
+        cls,
+        path: Path | None,
+        *,
+        fleet_id: str,
+        gateway_id: str,
+        max_bytes: int,
+        max_age_s: float = DEFAULT_MAX_AGE_S,
+        gives_up: bool = True,
     ) -> Outbox:
         """Open or make the outbox at `path`; None = one in memory, that ends with the process.
+
+        `gives_up`: make room when it is full, as `room` says; False = take nothing more until something is settled.
 
         Raises OutboxFullError while the disk does not let it.
         """
@@ -139,7 +149,7 @@ class Outbox:
                 database.close()
                 raise classified(error) from error
 
-        return cls(await asyncio.to_thread(opened), max_bytes=max_bytes, max_age_s=max_age_s)
+        return cls(await asyncio.to_thread(opened), max_bytes=max_bytes, max_age_s=max_age_s, gives_up=gives_up)
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file. Nothing may be asked for afterwards."""
@@ -210,18 +220,22 @@ class Outbox:
         now_s = time.monotonic()
         if now_s < self._retry_at_s:
             raise OutboxFullError("the disk had no room a moment ago")
-        aged = self.age_counts and now_s - self._age_checked_s >= AGE_CHECK_S
+        if not self._gives_up and self.used_bytes + incoming > self._max_bytes * SOFT_SHARE:
+            raise OutboxFullError("the outbox is full, and its units can wait")
+        aged = self._gives_up and self.age_counts and now_s - self._age_checked_s >= AGE_CHECK_S
         now_ms = _now_ms()
 
         def work(file: OutboxFile) -> tuple[list[int | None], int]:
-            lost = make_room(
-                file,
-                incoming_bytes=incoming,
-                max_bytes=self._max_bytes,
-                oldest_ms=now_ms - round(self._max_age_s * 1000) if aged else None,
-                suspicious=suspicious,
-                now_ms=now_ms,
-            )
+            lost = 0
+            if self._gives_up:
+                lost = make_room(
+                    file,
+                    incoming_bytes=incoming,
+                    max_bytes=self._max_bytes,
+                    oldest_ms=now_ms - round(self._max_age_s * 1000) if aged else None,
+                    suspicious=suspicious,
+                    now_ms=now_ms,
+                )
             numbers = [file.add_frame(frame) for frame in frames]
             return numbers + [file.add_position(position) for position in positions], lost
 
@@ -367,6 +381,10 @@ class Outbox:
                 file.forget_changes()
             except sqlite3.Error as broken:
                 error = classified(broken)
+        if len(jobs) > 1 and error is not None and not isinstance(error, OutboxDamagedError):
+            for job in jobs:  # what one could not do must not keep the others from it, say a settlement that makes room
+                self._transact([job])
+            return
         try:
             state = _State.of(file)
         except sqlite3.Error:

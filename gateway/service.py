@@ -104,6 +104,7 @@ class GatewayService:
                     gateway_id=settings.gateway_id,
                     max_bytes=settings.outbox_max_bytes,
                     max_age_s=settings.outbox_max_age_s,
+                    gives_up=not settings.units_can_wait,
                 )
             except OutboxFullError as error:
                 _log.error("outbox_not_opened", gateway_id=settings.gateway_id, error=str(error))
@@ -181,6 +182,7 @@ class _Gateway:
             refusals=self._refusals,
             jitter=self._jitter,
             taken=self._uplink.offer,
+            room=self._uplink.has_room,
             boot_heard=self._time.boot_heard,
             changed=self._links_changed,
         )

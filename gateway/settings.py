@@ -38,6 +38,8 @@ class GatewaySettings:
     window_records: int = WINDOW_RECORDS
     window_bytes: int = WINDOW_BYTES
     """What may be sent and not yet settled; half is reserved for live data."""
+    units_can_wait: bool = False
+    """For a replay: while outbox or link are full, frames are left to the units, in order; nothing is given up."""
     wait_for_time_sync: bool = False
     """For a box whose clock is wrong after a power cut: times are fixed only while the kernel says that its clock is
     synchronised. False = any clock that says at least 2026 is believed."""

@@ -77,6 +77,9 @@ class Uplink:
         self._waiting: deque[Outgoing] = deque()
         self._due = asyncio.Event()
         self._backlog_due = asyncio.Event()
+        self.has_room = asyncio.Event()
+        """Set while live records leave in order. Only a gateway whose units can wait asks."""
+        self.has_room.set()
         self._window = SendWindow(
             acknowledged=outbox.acknowledged,
             is_settled=outbox.is_settled,
@@ -100,6 +103,7 @@ class Uplink:
         """The outbox has these since just now."""
         self._window.offer(entries, time.monotonic())
         self._due.set()
+        self._look_for_room()
 
     def mapped_late(self, entries: Iterable[OutboxEntry]) -> None:
         """The outbox knows the times of these since just now: young ones are live, others join the backlog."""
@@ -285,6 +289,7 @@ class Uplink:
                 return
 
     async def _publish_entries(self, link: Link, entries: Sequence[OutboxEntry]) -> None:
+        self._look_for_room()
         messages = list(self._waiting)
         self._waiting.clear()
         for entry in entries:
@@ -322,6 +327,7 @@ class Uplink:
             await asyncio.sleep(WINDOW_TICK_S)
             now_s = time.monotonic()
             self._window.expire(now_s)
+            self._look_for_room()
             if done := self._window.judge_host(now_s):
                 _log.info("host_does_not_acknowledge", gateway_id=self._settings.gateway_id, sent=len(done))
                 await self._done(done)
@@ -334,6 +340,12 @@ class Uplink:
             topic = f"outbox/{entry.sequence}"
             self._refuse(Refusal(topic=topic, reason=error.reason, detail=f"cannot be published: {error}"))
             return ()
+
+    def _look_for_room(self) -> None:
+        if self._window.has_room():
+            self.has_room.set()
+        else:
+            self.has_room.clear()
 
     def _queue(self, messages: tuple[Outgoing, ...]) -> None:
         if messages:

@@ -26,6 +26,9 @@ RESEND_LONGEST_S = 300.0
 """What is unsettled for so long is sent again; twice as long the next time. Origin: the wire contract."""
 LATE_S = 30.0
 """A record that waited longer than this is no live value any more. Origin: the contract sends again after 30 s."""
+PROMPT_S = 5.0
+"""While live records wait no longer than this they leave in order, which is kinder to whoever follows a pack; after
+that the newest go first. **Assumed**: half of a unit's usual interval."""
 LIVE_RECORDS = 256
 LIVE_BYTES = 4 * 1024 * 1024
 """Live records that wait for the link; of more, the oldest join the backlog. **Assumed**: as the window."""
@@ -105,6 +108,10 @@ class SendWindow:
         """Records and bytes that were sent and count against the window."""
         live, backlog = self._shares[True], self._shares[False]
         return live.records + backlog.records, live.size_bytes + backlog.size_bytes
+
+    def has_room(self) -> bool:
+        """Whether live records that come now will leave in order."""
+        return len(self._live) < LIVE_RECORDS // 2 and self._live_bytes < LIVE_BYTES // 2
 
     def is_quiet(self) -> bool:
         """Whether nothing in memory waits to be sent for the first time."""
@@ -221,13 +228,18 @@ class SendWindow:
             self.cursor = cursor
 
     def take(self, limit: int, now_s: float) -> list[OutboxEntry]:
-        """At most `limit` records to send now; they count as sent. Live ones first, of those the newest."""
+        """At most `limit` records to send now; they count as sent.
+
+        Live ones first, in order, or the newest of those that have to wait; then the backlog.
+        """
         live: list[OutboxEntry] = []
+        prompt = bool(self._live) and now_s - self._live[0][1] <= PROMPT_S
         while self._live and len(live) < limit:
-            entry = self._pop_live(-1)
+            entry = self._pop_live(0 if prompt else -1)
             if entry.sequence is None or not self._is_settled(entry.sequence):
                 live.append(entry)
-        live.reverse()  # among those that leave together, the order in which they came
+        if not prompt:
+            live.reverse()  # among those that leave together, the order in which they came
         for entry in live:
             self._count(entry, now_s, live=True)
         taken = live

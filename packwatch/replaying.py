@@ -32,6 +32,8 @@ REPLAY_FLEET = "replay"
 _T = TypeVar("_T")
 _CONNECT_WITHIN_S = 15.0
 _FLUSH_WITHIN_S = 60.0
+_OUTBOX_BYTES = 64 * 1024 * 1024
+"""In memory: the trace is the durable copy. When it is full, the unit waits."""
 
 
 async def run_replay(
@@ -62,6 +64,8 @@ async def run_replay(
             fleet_id=enrolment.fleet_id,
             units=(enrolment.unit_id,),
             host_id=settings.host_id,
+            outbox_max_bytes=_OUTBOX_BYTES,
+            units_can_wait=True,
         ),
         local=uplink,
         uplink=uplink,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from firmware_sim.scenarios import Scenario
     from packwatch.settings import Settings
 
+_OUTBOX_BYTES = 32 * 1024 * 1024
+"""In memory, a vehicle: a simulation has nothing that is worth a disk. **Assumed**."""
+
 
 def scenario_by_name(name: str, units: int | None = None) -> Scenario:
     """The scenario, scaled to so many units. Raises SettingsError that lists what there is."""
@@ -45,6 +48,7 @@ async def run_vehicles(
                     fleet_id=scenario.fleet_id,
                     units=tuple(units),
                     host_id=host_id,
+                    outbox_max_bytes=_OUTBOX_BYTES,
                     state_path=None if state_dir is None else state_dir / f"gateway-{gateway_id}.json",
                 ),
                 local=access,
