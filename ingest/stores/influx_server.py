@@ -32,6 +32,7 @@ CHUNK_ROWS = 5_000
 _SHARDS = ((2, "1h"), (180, "1d"), (None, "7d"))
 """How long a shard is, by the days that are kept; InfluxDB's own defaults, which it does not apply to a change."""
 _NAMED_LINE = re.compile(r"unable to parse '(?P<line>.*?)': (?P<reason>[^\n\"]*)", re.DOTALL)
+_DROPPED = re.compile(r" dropped=\d+$")
 _BEYOND_RETENTION = "beyond retention policy"
 
 
@@ -201,7 +202,7 @@ def _named_lines(text: str, said: str) -> dict[str, str]:
         listed = None
     if isinstance(listed, list):
         return {str(each["original_line"]): str(each["error_message"]) for each in listed if "original_line" in each}
-    return {found["line"]: found["reason"] for found in _NAMED_LINE.finditer(said)}
+    return {found["line"]: _DROPPED.sub("", found["reason"]) for found in _NAMED_LINE.finditer(said)}
 
 
 def _message(text: str) -> str:

@@ -134,3 +134,32 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 @pytest.fixture
 def store(open_store: Open) -> TelemetryStore:
     return open_store()
+
+
+@pytest.fixture
+def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
+    """One that the test may kill."""
+    folder = tmp_path / "influxdb"
+    folder.mkdir()
+    running = Influxd(folder)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def own_influxd_with_accounts(tmp_path: Path) -> Iterator[Influxd]:
+    folder = tmp_path / "influxdb"
+    folder.mkdir()
+    running = Influxd(folder, auth_enabled="true")
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session", name="await_http")
+def await_http_fixture() -> Callable[..., None]:
+    return await_http
+
+
+@pytest.fixture(scope="session", name="free_port")
+def free_port_fixture() -> Callable[[], int]:
+    return free_port
