@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from packwatch.addresses import is_free, require_free
 from telemetry.broker import BrokerAccess
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class EmbeddedBroker:
         return BrokerAccess(host=host, port=self._address.port, username=account.username, password=account.password)
 
     async def start(self) -> None:
-        """Start it and wait until it takes connections. Raises BrokerError."""
+        """Start it and wait until it takes connections. Raises AddressError or BrokerError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._end_leftover():
             await self._port_given_back()
@@ -242,29 +242,8 @@ class EmbeddedBroker:
         """Wait until the system has cleared up after a killed broker, which takes it a moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_DEADLINE_S):
-                while _in_use(self._address) is not None:  # noqa: ASYNC110 - the system tells of it by no event
+                while not is_free(self._address):  # noqa: ASYNC110 - the system tells of it by no event
                     await asyncio.sleep(0.02)
-
-
-def require_free(address: HostPort, what: str, flag: str) -> None:
-    """Raise BrokerError, in one clear line, when the address cannot be bound."""
-    if (error := _in_use(address)) is not None:
-        raise BrokerError(
-            f"{what} cannot listen on {address}: {error.strerror or error}. "
-            f"Stop what uses it, or choose another with {flag} HOST:PORT."
-        ) from error
-
-
-def _in_use(address: HostPort) -> OSError | None:
-    """Why the address cannot be bound; None when it can."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-        except OSError as error:
-            return error
-    return None
 
 
 def _binary() -> str:

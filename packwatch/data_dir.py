@@ -33,7 +33,7 @@ class RunningService:
 def claim_data_dir(folder: Path) -> Iterator[None]:
     """Hold the data directory for this process. Raises DataDirError when another one has it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataDirError(f"the data directory {folder} cannot be used: {error.strerror}") from error

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from fastapi import FastAPI
-
-    from packwatch.settings import HostPort
 
 
 class _Server(uvicorn.Server):
@@ -26,13 +25,13 @@ class _Server(uvicorn.Server):
 class WebServer:
     """One application at one address."""
 
-    def __init__(self, app: FastAPI, address: HostPort, *, shutdown: asyncio.Event) -> None:
+    def __init__(self, app: FastAPI, listener: socket.socket, *, shutdown: asyncio.Event) -> None:
+        """`listener`: from packwatch.addresses.listen; it is closed when the server ends."""
         self._shutdown = shutdown
+        self._listener = listener
         self._server = _Server(
             uvicorn.Config(
                 app,
-                host=address.host,
-                port=address.port,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -43,7 +42,7 @@ class WebServer:
 
     async def run(self) -> None:
         """Serve until cancelled; then tell open streams to end, and close."""
-        serving = asyncio.create_task(self._server.serve(), name="uvicorn")
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="uvicorn")
         try:
             await asyncio.shield(serving)
         finally:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from packwatch.cli import data, running, vehicles
+from packwatch.cli import data, people, running, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -20,6 +22,23 @@ app = typer.Typer(
 running.register(app)
 vehicles.register(app)
 data.register(app)
+people.register(app)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if asked:
+        typer.echo(f"packwatch {version('packwatch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before the command."""
 
 
 def main() -> None:

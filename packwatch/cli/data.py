@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich import box
+from rich.table import Table
 
 from packwatch.cli.options import DataDir, Json, err, out, readable_errors
 
@@ -71,13 +72,15 @@ def alert_log(
         if as_json:
             typer.echo(json.dumps(alerts, indent=1))
             return
-        table = Table(Column("sampled at (UTC)", no_wrap=True), "pack", "level", "state", "reasons", "provenance")
         for alert in alerts:
-            subject = alert["pack_id"] or f"unit {alert['unit_id']}"
-            reasons = "; ".join(alert["reasons"])
+            subject = f"pack {alert['pack_id']}" if alert["pack_id"] else f"unit {alert['unit_id']}"
             sampled_at = alert["sampled_at"][:19].replace("T", " ")
-            table.add_row(sampled_at, subject, alert["level"], alert["state"], reasons, alert["provenance"])
-        out.print(table if alerts else "no alerts")
+            head = f"{sampled_at} UTC  {alert['level'].upper()}  {subject}  {alert['state']}, {alert['provenance']}"
+            out.print(head, style="bold", highlight=False, soft_wrap=True)
+            for reason in alert["reasons"]:
+                out.print(f"    {reason}", highlight=False, soft_wrap=True)
+        if not alerts:
+            out.print(f"no alert was ever raised{f' for pack {pack}' if pack else ''}", highlight=False)
 
 
 def verify(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle that `export` wrote.")]) -> None:
@@ -115,18 +118,22 @@ def score(
 
 
 def _print_score(report: Mapping[str, Any]) -> None:
-    table = Table("trace", "label", "pack-days", "watch", "warning", "critical", "runaway", "recorded", "lead")
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("trace", no_wrap=True)
+    for name in ("label", "days", "warning", "critical", "runaway", "recorded", "lead"):
+        table.add_column(name, justify="left" if name == "label" else "right", no_wrap=True)
     for row in report["traces"]:
-        seconds = [row[f"{level}_s"] for level in ("watch_at", "warning_at", "critical_at", "runaway_level_at")]
+        seconds = [row[f"{level}_s"] for level in ("warning_at", "critical_at", "runaway_level_at")]
         cells = [_seconds(value) for value in (*seconds, row["runaway_at_s"], row["lead_s"])]
-        table.add_row(row["trace"], row["label"], f"{row['pack_days']:.2f}", *cells)
+        table.add_row(row["trace"].removesuffix(".csv"), row["label"], f"{row['pack_days']:.2f}", *cells)
     out.print(table)
+    out.print("  times in seconds of each trace", highlight=False)
     for name, value in report["summary"].items():
         out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False)
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f} s"
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: datetime | None, output: Path) -> None:

@@ -46,6 +46,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """What a command may run into; imported only when something went wrong, so that commands start fast."""
     from firmware_sim.replay import ReplayError
     from ingest.stores.contract import StoreError
+    from packwatch.addresses import AddressError
     from packwatch.broker import BrokerError
     from packwatch.bundles import BundleError
     from packwatch.client import ServiceError
@@ -57,6 +58,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from telemetry.traces import TraceError
 
     return (
-        BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, ServiceError,
+        AddressError, BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, ServiceError,
         SettingsError, StoreError, TaskDiedError, TraceError, OSError,
     )  # fmt: skip

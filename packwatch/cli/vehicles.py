@@ -64,7 +64,7 @@ def replay(
         times = _speed(speed)
         columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=err) as progress:
-            bar = progress.add_task("samples sent", total=None)
+            bar = progress.add_task("samples sent", total=None, visible=False)
             summary = asyncio.run(
                 run_replay(
                     settings,
@@ -72,7 +72,7 @@ def replay(
                     pack_id=pack,
                     speed=times,
                     mqtt_given=mqtt is not None,
-                    on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+                    on_progress=lambda done, total: progress.update(bar, completed=done, total=total, visible=True),
                 )
             )
         out.print(summary, highlight=False, soft_wrap=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from packwatch.broker import BrokerError, EmbeddedBroker, require_free, subjects
+from packwatch.addresses import AddressError, require_free
+from packwatch.broker import EmbeddedBroker, subjects
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.settings import HostPort
 
@@ -140,7 +141,7 @@ async def test_a_taken_port_is_one_clear_line():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(BrokerError, match=rf"MQTT cannot listen on 127.0.0.1:{port}.*--mqtt HOST:PORT"):
+        with pytest.raises(AddressError, match=rf"MQTT cannot listen on 127.0.0.1:{port}.*--mqtt HOST:PORT"):
             require_free(HostPort(host="127.0.0.1", port=port), "MQTT", "--mqtt")
 
 
