@@ -232,8 +232,6 @@ class DuckDBStore:
         newest_ms[unit_id] = max(known, last)
         stored = reading.plain_rows(cursor, UnitSpan(unit_id, first, last + 1)) if first <= known else None
         grown = grow_rows(stored, received)
-        if grown.received is None:
-            return [], grown.duplicate_batches
         if len(grown.replaced_ms):
             replaced = pa.table({"sampled_at": pa.array(grown.replaced_ms.view("datetime64[ms]"))})
             with registered(cursor, "replaced", replaced):
@@ -242,7 +240,7 @@ class DuckDBStore:
                     "AND sampled_at IN (SELECT sampled_at FROM replaced)",
                     [unit_id, int(Quality.TIME_IMPOSSIBLE)],
                 )
-        return [grown.received], grown.duplicate_batches
+        return list(grown.received), grown.duplicate_batches
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:

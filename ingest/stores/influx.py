@@ -267,8 +267,7 @@ class InfluxDBStore:
         grown = grow_rows(stored, received)
         plan.duplicates += grown.duplicate_batches
         plan.newest_plain_ms[unit_id] = last
-        if grown.received is not None:
-            plan.entries.append(LineEntry(grown.received, lane))
+        plan.entries += [LineEntry(entry, lane) for entry in grown.received]
 
     def _new_positions(self, fixes: Sequence[PositionFix]) -> list[PositionFix]:
         """Fixes whose gateway and time are not stored, once each."""

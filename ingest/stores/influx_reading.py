@@ -11,7 +11,7 @@ from ingest.stores.buckets import Buckets
 from ingest.stores.contract import Band, Series
 from ingest.stores.influx_lines import NO_FRAME, LineEntry, channel_fields
 from ingest.stores.influx_server import literal, quoted
-from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, ReceivedBatch, SampleBatch
+from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, ReceivedBatch, SampleBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EARLIEST_MS, LATEST_MS = -9_223_372_036_000, 9_223_372_036_000
 """InfluxDB counts nanoseconds in 64 bits: the years 1677 to 2262."""
 _BATCH_ROWS = 5_000
-"""Most rows of a batch that is read back; frames are far smaller. **assumed**"""
+"""Most rows without a frame number that are read back as one batch; a frame is always whole. **assumed**"""
 _ORIGIN = ("temperatures", "voltages", "gateway", "received", "uncertainty")
 
 
@@ -280,6 +280,55 @@ class FrameRow(NamedTuple):
     at_ms: int
 
 
+def whole_batches(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> Iterator[ReceivedBatch]:
+    """Everything that is known of a unit's rows; a frame that two windows part is put together."""
+    cut_off: dict[int, LineEntry] = {}
+    for window in windows:
+        last_of_lane: dict[int, LineEntry] = {}
+        for entry in read_batches(server, unit_id, window):
+            before = cut_off.pop(entry.lane, None)
+            whole = entry
+            if before is not None:
+                if _one_frame(before.received.batch, entry.received.batch):
+                    whole = entry._replace(received=replace(before.received, batch=_joined(before, entry)))
+                else:
+                    yield before.received
+            if (last := last_of_lane.get(entry.lane)) is not None:
+                yield last.received
+            last_of_lane[entry.lane] = whole
+        for entry in cut_off.values():
+            yield entry.received
+        cut_off = last_of_lane
+    for entry in cut_off.values():
+        yield entry.received
+
+
+def _one_frame(left: SampleBatch, right: SampleBatch) -> bool:
+    return left.frame is not None and (left.boot_id, left.frame) == (right.boot_id, right.frame)
+
+
+def _joined(*entries: LineEntry) -> SampleBatch:
+    """Rows of one unit, in order of time, as one batch."""
+    batches = [entry.received.batch for entry in entries]
+    widths = (
+        max(batch.temperatures_c.shape[1] for batch in batches),
+        max(batch.voltages_v.shape[1] for batch in batches),
+    )
+    singles: dict[str, Any] = {
+        name: np.concatenate([_column(getattr(batch, name), len(batch)) for batch in batches])
+        for name in SINGLE_CHANNELS
+        if any(getattr(batch, name) is not None for batch in batches)
+    }
+    return replace(
+        batches[0],
+        sampled_at_ms=np.concatenate([batch.sampled_at_ms for batch in batches]),
+        temperatures_c=np.concatenate([_widened(batch.temperatures_c, widths[0]) for batch in batches]),
+        voltages_v=np.concatenate([_widened(batch.voltages_v, widths[1]) for batch in batches]),
+        quality=np.concatenate([batch.quality for batch in batches]),
+        **singles,
+    )
+
+
 def frames_in(server: InfluxServer, database: str, spans: Sequence[UnitSpan]) -> Iterator[FrameRow]:
     """All rows of some spans that came in frames; one request."""
     statements = [
@@ -296,25 +345,8 @@ def frames_in(server: InfluxServer, database: str, spans: Sequence[UnitSpan]) ->
 
 def plain_rows(server: InfluxServer, unit_id: str, lane: int, window: Window) -> SampleBatch | None:
     """The window's rows that came without a frame number and with a time of their own."""
-    batches = [entry.received.batch for entry in read_batches(server, unit_id, window) if entry.lane == lane]
-    if not batches:
-        return None
-    widths = (
-        max(batch.temperatures_c.shape[1] for batch in batches),
-        max(batch.voltages_v.shape[1] for batch in batches),
-    )
-    singles: dict[str, Any] = {
-        name: np.concatenate([_column(getattr(batch, name), len(batch)) for batch in batches])
-        for name in SINGLE_CHANNELS
-    }
-    return replace(
-        batches[0],
-        sampled_at_ms=np.concatenate([batch.sampled_at_ms for batch in batches]),
-        temperatures_c=np.concatenate([_widened(batch.temperatures_c, widths[0]) for batch in batches]),
-        voltages_v=np.concatenate([_widened(batch.voltages_v, widths[1]) for batch in batches]),
-        quality=np.concatenate([batch.quality for batch in batches]),
-        **singles,
-    )
+    entries = [entry for entry in read_batches(server, unit_id, window) if entry.lane == lane]
+    return _joined(*entries) if entries else None
 
 
 def _column(values: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:
@@ -356,19 +388,20 @@ class _BatchReader:
 
     def take(self, rows: Rows) -> Iterator[LineEntry]:
         for row in rows.values:
-            _, frame, boot, provenance, _, *rest = row
+            _, frame, boot, provenance, quality, *rest = row
             origin = tuple(rest[: len(_ORIGIN)])
             if origin[0] is not None:
                 self._origin = origin
-            key = (frame, boot, provenance, self._origin)
-            if key != self._key or len(self._rows) >= _BATCH_ROWS:
+            made_up = bool((quality or 0) & Quality.TIME_IMPOSSIBLE)
+            key = (frame, boot, provenance, self._origin, made_up)
+            if key != self._key or (frame == NO_FRAME and len(self._rows) >= _BATCH_ROWS):
                 yield from self.finish()
                 self._key = key
             self._rows.append(row)
 
     def finish(self) -> Iterator[LineEntry]:
         if self._key is not None and self._rows:
-            yield LineEntry(self._batch(*self._key), self._lane)
+            yield LineEntry(self._batch(*self._key[:4]), self._lane)
         self._rows = []
 
     def _batch(self, frame: int, boot: str | None, provenance: str, origin: tuple[Any, ...]) -> ReceivedBatch:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class GrownRows:
     """What must be written for one unit."""
 
-    received: ReceivedBatch | None
-    """New and grown rows; None when nothing is new."""
+    received: tuple[ReceivedBatch, ...]
+    """New and grown rows, each with what the message said that brought its last value."""
     replaced_ms: NDArray[np.int64]
     """Times of stored rows that grew: to be deleted before `received` is written."""
     duplicate_batches: int
@@ -45,28 +45,26 @@ def grow_rows(stored: SampleBatch | None, incoming: Sequence[ReceivedBatch]) -> 
         rows = dict(zip(stored.sampled_at_ms.tolist(), _wide(stored, widths), strict=True))
         quality = dict(zip(stored.sampled_at_ms.tolist(), stored.quality.tolist(), strict=True))
     stored_at = set(rows)
-    changed: set[int] = set()
+    changed: dict[int, int] = {}
     duplicates = 0
-    for batch in batches:
+    for number, batch in enumerate(batches):
         grew = [_lay(rows, at, row) for at, row in zip(batch.sampled_at_ms.tolist(), _wide(batch, widths), strict=True)]
         for at, bits, new in zip(batch.sampled_at_ms.tolist(), batch.quality.tolist(), grew, strict=True):
             if new:
-                changed.add(at)
+                changed[at] = number
                 quality[at] = quality.get(at, 0) | bits
         duplicates += not any(grew)
-    if not changed:
-        return GrownRows(received=None, replaced_ms=np.zeros(0, np.int64), duplicate_batches=duplicates)
-    times = sorted(changed)
-    batch = _narrow(
-        batches[-1],
-        times,
-        np.stack([rows[at] for at in times]),
-        np.array([quality[at] for at in times], np.uint32),
-        widths,
-    )
+    brought: dict[int, list[int]] = {}
+    for at, number in sorted(changed.items()):
+        brought.setdefault(number, []).append(at)
+    grown = []
+    for number, times in brought.items():
+        values = np.stack([rows[at] for at in times])
+        bits = np.array([quality[at] for at in times], np.uint32)
+        grown.append(replace(incoming[number], batch=_narrow(batches[number], times, values, bits, widths)))
     return GrownRows(
-        received=replace(incoming[-1], batch=batch),
-        replaced_ms=np.array(sorted(changed & stored_at), np.int64),
+        received=tuple(grown),
+        replaced_ms=np.array(sorted(changed.keys() & stored_at), np.int64),
         duplicate_batches=duplicates,
     )
 
