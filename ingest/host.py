@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
-from ingest.array_data import Draft, draft, finish
 from ingest.events import (
     BatchReceived,
     DeviceBorn,
@@ -26,11 +23,11 @@ from ingest.events import (
 )
 from ingest.messages import Message, birth_samples, declared_outbox, node_reports, record_of, samples
 from ingest.sessions import Births, DeviceSession, NodeSession, resolve
+from ingest.stencils import Candidate, Stencils, read_all
 from telemetry.errors import WireError
 from telemetry.samples import ReceivedBatch, ShapeError
 from telemetry.sparkplug.acknowledgement import acknowledgement_metrics
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
-from telemetry.sparkplug.schema import PayloadMessage
 from telemetry.sparkplug.topics import MessageType, StateTopic, Topic, decode_state, parse_topic
 
 if TYPE_CHECKING:
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
 
     from ingest.events import Event
     from ingest.inbox import Arrival
+    from ingest.stencils import Read
     from telemetry.sparkplug.acknowledgement import Acknowledgement
 
 REBIRTH_EVERY_MS = 5_000
@@ -55,40 +53,34 @@ _COMES_AGAIN = ("birth_missing", "alias_unknown")
 """Refusals that a rebirth mends: the gateway must not forget what was in the message."""
 
 
-class _Drafted(NamedTuple):
-    where: Topic
-    draft: Draft
-    outbox_id: str | None
-
-
 class SparkplugHost:
     """All sessions that one connection to a broker has heard of. Times are UTC, ms since 1970."""
 
     def __init__(self, *, host_id: str) -> None:
         self._host_id = host_id
         self._nodes: dict[tuple[str, str], NodeSession] = {}
+        self._stencils = Stencils()
 
     def receive_all(self, arrivals: Sequence[Arrival]) -> list[list[Event]]:
-        """What `receive` makes of each message, in order; the arrays of all are decoded together."""
+        """What `receive` makes of each message, in order; those that look alike are decoded together."""
+        places: list[int | None] = []
+        candidates: list[Candidate] = []
+        devices: list[tuple[Topic, DeviceSession]] = []
+        for arrival in arrivals:
+            found = self._device_of(arrival)
+            by = None if found is None else found[1].stencils.get(len(arrival.payload))
+            if found is None or by is None:
+                places.append(None)
+                continue
+            places.append(len(candidates))
+            candidates.append(Candidate(arrival.payload, found[0].unit_id or "", by))
+            devices.append(found)
+        read = read_all(candidates)
         events: list[list[Event]] = []
-        drafted: list[tuple[int, _Drafted]] = []
-        for index, arrival in enumerate(arrivals):
-            one = self._draft(arrival)
-            if one is not None:
-                drafted.append((index, one))
-            events.append([] if one is not None else self.receive(*arrival))
-        finished = finish([one.draft for _, one in drafted])
-        for (index, one), (batch, sequence) in zip(drafted, finished, strict=True):
-            arrival = arrivals[index]
-            received = ReceivedBatch(
-                batch=batch,
-                fleet_id=one.where.fleet_id,
-                gateway_id=one.where.gateway_id,
-                received_at_ms=arrival.received_at_ms,
-                outbox_sequence=sequence,
-                outbox_id=one.outbox_id,
-            )
-            events[index] = [BatchReceived(received=received, topic=arrival.topic, payload=arrival.payload)]
+        for arrival, place in zip(arrivals, places, strict=True):
+            told = None if place is None else read[place]
+            taken = None if place is None or told is None else self._take(arrival, told, *devices[place])
+            events.append(self._receive_and_learn(arrival) if taken is None else [taken])
         return events
 
     def receive(self, topic: str, payload: bytes, received_at_ms: int) -> list[Event]:
@@ -136,26 +128,44 @@ class SparkplugHost:
                 wanted.append(RebirthWanted(fleet_id=fleet_id, gateway_id=gateway_id, why="the host was disconnected"))
         return wanted
 
-    def _draft(self, arrival: Arrival) -> _Drafted | None:
-        """The message for the bulk path, its sequence number taken; None, and nothing taken, for the general one."""
+    def _device_of(self, arrival: Arrival) -> tuple[Topic, DeviceSession] | None:
+        """Whose data a message is, if it is data of a device that is read in bulk."""
         try:
             where = _parsed(arrival.topic)
-            if not isinstance(where, Topic) or where.message_type is not MessageType.DDATA:
-                return None
-            node = self._nodes.get((where.fleet_id, where.gateway_id))
-            device = None if node is None or node.births is None else node.devices.get(where.unit_id or "")
-            if node is None or device is None or device.layout is None or len(arrival.payload) > _BULK_BYTES:
-                return None
-            message = PayloadMessage.FromString(arrival.payload)
-            if not message.HasField("seq") or not node.is_next(message.seq):
-                return None
-            drafted = draft(message.metrics, where.unit_id or "", device.layout)
-        except (WireError, DecodeError, UnicodeDecodeError):
+        except WireError:
             return None
-        if drafted is None:
+        if not isinstance(where, Topic) or where.message_type is not MessageType.DDATA:
             return None
-        node.follow(message.seq)
-        return _Drafted(where, drafted, node.outbox_id)
+        node = self._nodes.get((where.fleet_id, where.gateway_id))
+        device = None if node is None or node.births is None else node.devices.get(where.unit_id or "")
+        if device is None or device.layout is None or len(arrival.payload) > _BULK_BYTES:
+            return None
+        return where, device
+
+    def _take(self, arrival: Arrival, read: Read, where: Topic, device: DeviceSession) -> BatchReceived | None:
+        """The message as a batch, its sequence number taken; None, and nothing taken, for the general path."""
+        node = self._nodes[where.fleet_id, where.gateway_id]
+        # A birth or a death among the messages before it changes what this one means.
+        if node.devices.get(where.unit_id or "") is not device or not node.is_next(read.seq):
+            return None
+        node.follow(read.seq)
+        received = ReceivedBatch(
+            batch=read.batch,
+            fleet_id=where.fleet_id,
+            gateway_id=where.gateway_id,
+            received_at_ms=arrival.received_at_ms,
+            outbox_sequence=read.record,
+            outbox_id=node.outbox_id,
+        )
+        return BatchReceived(received=received, topic=arrival.topic, payload=arrival.payload)
+
+    def _receive_and_learn(self, arrival: Arrival) -> list[Event]:
+        events = self.receive(*arrival)
+        if len(events) == 1 and isinstance(event := events[0], BatchReceived):
+            found = self._device_of(arrival)
+            if found is not None and (device := found[1]).layout is not None:
+                self._stencils.learn(arrival.payload, event.received.batch, device.layout, device.stencils)
+        return events
 
     def _on_message(self, node: NodeSession, message: Message) -> list[Event]:
         match message.where.message_type:

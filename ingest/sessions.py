@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.array_data import ArrayLayout
+from ingest.stencils import ArrayLayout, DeviceStencil
 from telemetry.errors import WireError
 from telemetry.sparkplug.batches import SAMPLE_DATATYPES, TEMPERATURE_CHANNELS, TIME, VOLTAGE_CHANNELS
 from telemetry.sparkplug.payload import DataType, Metric, resolve_metric
@@ -89,6 +89,8 @@ class DeviceSession:
     voltage_channels: int | None
     layout: ArrayLayout | None
     """How to read its data in bulk; None when it sends no arrays by alias."""
+    stencils: dict[int, DeviceStencil] = field(default_factory=dict)
+    """What its messages look like, by their length."""
 
     @classmethod
     def born(cls, metrics: Iterable[Metric]) -> DeviceSession:

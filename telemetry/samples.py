@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 SINGLE_CHANNELS = ("ambient_c", "humidity_pct", "hydrogen_ppm", "carbon_monoxide_ppm", "voc_ppm", "shock_g")
@@ -114,6 +116,20 @@ class SampleBatch:
         if n > 1 and not (self.sampled_at_ms[1:] > self.sampled_at_ms[:-1]).all():
             raise ShapeError("sample times do not strictly increase")
 
+    @classmethod
+    def of_sound_columns(cls, *, singles: Mapping[str, NDArray[np.float32] | None], **columns: Any) -> SampleBatch:
+        """A batch of columns that a decoder has checked already, `singles` by SINGLE_CHANNELS.
+
+        For the hot path: read-only arrays of the right types and shapes, quality included, and times that increase.
+        """
+        batch = cls.__new__(cls)
+        put = object.__setattr__
+        for name, value in columns.items():
+            put(batch, name, value)
+        for name, value in singles.items():
+            put(batch, name, value)
+        return batch
+
     def _lock(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
         column = np.asarray(getattr(self, name), dtype=dtype)
         if column.shape != shape:
@@ -128,9 +144,12 @@ class SampleBatch:
 
     def values(self) -> int:
         """How many channel values the batch holds, missing ones included."""
-        fitted = sum(1 for name in SINGLE_CHANNELS if getattr(self, name) is not None)
-        width: int = self.temperatures_c.shape[1] + self.voltages_v.shape[1] + fitted
-        return len(self) * width
+        rows = len(self.sampled_at_ms)
+        values = self.temperatures_c.size + self.voltages_v.size
+        # Written out: this runs for every message.
+        values += rows * (self.ambient_c is not None) + rows * (self.humidity_pct is not None)
+        values += rows * (self.hydrogen_ppm is not None) + rows * (self.carbon_monoxide_ppm is not None)
+        return values + rows * (self.voc_ppm is not None) + rows * (self.shock_g is not None)
 
     def sample(self, row: int) -> Sample:
         """One row, for words and pages; hot paths keep to the columns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.array_data import ArrayLayout
 from ingest.events import BatchReceived
 from ingest.host import SparkplugHost
 from ingest.inbox import Arrival
 from ingest.sessions import Births, DeviceSession
+from ingest.stencils import ArrayLayout
 from telemetry.samples import Provenance, SampleBatch
 from telemetry.sparkplug.batches import SAMPLE_ALIASES, batch_metrics, device_birth_metrics
 from telemetry.sparkplug.payload import DataType, Metric, Payload, encode_payload
@@ -149,13 +149,36 @@ def plain(events: list[Any]) -> list[Any]:
 
 
 @settings(max_examples=300)
-@given(st.lists(messages(), max_size=12))
-def test_both_paths_say_the_same(said: list[tuple[str, str | None, bytes | tuple[Metric, ...], int]]) -> None:
-    arrived = arrivals(said)
-    together = SparkplugHost(host_id="host").receive_all(arrived)
+@given(st.lists(messages(), max_size=12), st.integers(1, 12))
+def test_both_paths_say_the_same(
+    said: list[tuple[str, str | None, bytes | tuple[Metric, ...], int]], at_once: int
+) -> None:
+    """All is said twice, so that what the first time taught is used the second time."""
+    arrived = arrivals([*said, *said])
+    host = SparkplugHost(host_id="host")
+    together = [
+        events for start in range(0, len(arrived), at_once) for events in host.receive_all(arrived[start:][:at_once])
+    ]
     one_by_one = SparkplugHost(host_id="host")
     for arrival, events in zip(arrived, together, strict=True):
         assert plain(events) == plain(one_by_one.receive(*arrival))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_both_say_the_same_of_a_message_in_which_bytes_changed(data: st.DataObject) -> None:
+    """After the unharmed one has taught: every byte of it may be another."""
+    ordinary_one = batch_metrics(ordinary(data.draw(st.integers(1, 2))), outbox_sequence=300, alias_base=64)
+    arrived = arrivals([("DDATA", "unit-1", ordinary_one, 0)] * 2)
+    harmed = bytearray(arrived[-1].payload)
+    for _ in range(data.draw(st.integers(1, 3))):
+        harmed[data.draw(st.integers(0, len(harmed) - 1))] = data.draw(st.integers(0, 255))
+    host, one_by_one = SparkplugHost(host_id="host"), SparkplugHost(host_id="host")
+    host.receive_all(arrived[:-1])
+    for arrival in arrived[:-1]:
+        one_by_one.receive(*arrival)
+    last = arrived[-1]._replace(payload=bytes(harmed))
+    assert plain(host.receive_all([last])[0]) == plain(one_by_one.receive(*last))
 
 
 def ordinary(rows: int) -> SampleBatch:
@@ -178,21 +201,35 @@ def ordinary(rows: int) -> SampleBatch:
 def test_both_say_the_same_of_what_is_odd(rows: int, odd: Metric, beside: bool) -> None:
     metrics = batch_metrics(ordinary(rows), outbox_sequence=1, alias_base=64)
     others = metrics if beside else tuple(metric for metric in metrics if metric.alias != odd.alias)
-    arrived = arrivals([("DDATA", "unit-1", (*others, odd), 0)])
-    one_by_one = SparkplugHost(host_id="host")
-    for arrival, events in zip(arrived, SparkplugHost(host_id="host").receive_all(arrived), strict=True):
-        assert plain(events) == plain(one_by_one.receive(*arrival))
+    arrived = arrivals([("DDATA", "unit-1", (*others, odd), 0)] * 2)
+    host, one_by_one = SparkplugHost(host_id="host"), SparkplugHost(host_id="host")
+    for arrival in arrived:
+        assert plain(host.receive_all([arrival])[0]) == plain(one_by_one.receive(*arrival))
 
 
 def test_ordinary_messages_do_take_the_bulk_path() -> None:
-    said = [("DDATA", "unit-1", batch_metrics(ordinary(1), outbox_sequence=1, alias_base=64), 0)] * 3
+    said = [("DDATA", "unit-1", batch_metrics(ordinary(1), outbox_sequence=1, alias_base=64), 0)] * 4
+    *before, first, second, third = arrivals(said)
     host = SparkplugHost(host_id="host")
-    told = host.receive_all(arrivals(said))
+    host.receive_all([*before, first])
+    told = host.receive_all([second, third])
     received = [event.received.batch for events in told for event in events if isinstance(event, BatchReceived)]
-    assert len(received) == 3
+    assert len(received) == 2
     base = received[0].temperatures_c.base.base
     assert all(each.temperatures_c.base.base is base for each in received), "the arrays are views of one"
     assert not any(each.temperatures_c.flags.writeable for each in received)
+
+
+def test_numbers_of_other_sizes_are_learned_and_another_boot_is_noticed() -> None:
+    host, one_by_one = SparkplugHost(host_id="host"), SparkplugHost(host_id="host")
+    said = []
+    for boot in ("1-a", "2-b"):
+        for frame in (1, 127, 128, 20_000, 2**40):
+            batch = replace(ordinary(2), boot_id=boot, frame=frame)
+            said += [("DDATA", "unit-1", batch_metrics(batch, outbox_sequence=frame, alias_base=64), 0)] * 2
+    arrived = arrivals(said)
+    for arrival in arrived:
+        assert plain(host.receive_all([arrival])[0]) == plain(one_by_one.receive(*arrival))
 
 
 def test_a_birth_of_scalars_has_no_layout() -> None:
