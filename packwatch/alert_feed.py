@@ -67,9 +67,8 @@ class RegistryAlerts:
     async def _look(self) -> None:
         alerts = {alert.alert_id: alert for alert in await asyncio.to_thread(self._registry.open_alerts)}
         for alert_id in self._versions.keys() - alerts.keys():
-            alerts[alert_id] = await asyncio.to_thread(self._registry.alert, alert_id)
             del self._versions[alert_id]
-            self._listener(alerts.pop(alert_id))
+            self._listener(await asyncio.to_thread(self._registry.alert, alert_id))
         for alert in alerts.values():
             if self._versions.get(alert.alert_id) != alert.version:
                 self._versions[alert.alert_id] = alert.version

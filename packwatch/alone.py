@@ -13,21 +13,21 @@ from prometheus_client import REGISTRY
 
 from alerts.service import AlertService
 from dashboards.accounts import ensure_administrator
-from dashboards.app import create_app
 from dashboards.board import LiveBoard
 from dashboards.keeper import BoardKeeper
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from ingest.service import IngestService
-from ingest.stores.contract import StoreUnavailableError
 from packwatch.addresses import listen
 from packwatch.alert_feed import RegistryAlerts
 from packwatch.credentials import Credentials
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
+from packwatch.engine_watch import EngineWatch, beat
 from packwatch.history import PagesHistory, RemoteHistory, history_app, history_token
 from packwatch.intake import Meter
+from packwatch.pages import build_pages
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.settings import SettingsError
@@ -95,6 +95,7 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
         crew.start("stream", stream.run())
+        crew.start("heartbeat", beat(publisher, stream, settings.groups))
         announce(f"alerts watches the stream of {settings.mqtt.address}")
         await crew.run(stop)
 
@@ -115,29 +116,29 @@ async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) 
         board = LiveBoard(now_ms=_now_ms())
         directory = Directory(registry)
         await directory.refresh()
-        stream = _stream(settings, directory, [board])
+        engines = EngineWatch(settings.mqtt.access(), board)
+        stream = _stream(settings, directory, [engines])
         meter = Meter(stream)
         keeper = BoardKeeper(board=board, registry=registry, history=history, meter=meter, now_ms=_now_ms)
         alerts = RegistryAlerts(registry, board.observe_alert)
         shutdown = asyncio.Event()
-        app = create_app(
+        app = build_pages(
+            settings,
+            credentials,
             registry=registry,
             board=board,
             history=history,
             alert_desk=alerts,
             enroller=None,
-            session_secret=credentials.session_key,
-            service_token=credentials.service_token,
             shutdown=shutdown,
-            allowed_hosts=settings.public_hosts,
-            health=meter.trouble,
-            try_again_on=[StoreUnavailableError],
+            health=lambda: meter.trouble() or engines.trouble(),
         )
         web = WebServer(app, listener, shutdown=shutdown)
         await keeper.prepare()
         claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
 
         crew.start("alerts", alerts.run())
+        crew.start("engines", engines.run())
         crew.start("stream", stream.run())
         crew.start("board", keeper.run())
         crew.start("web", web.run())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ class BrokerAccount:
     """The gateway's or unit's id; empty for a service."""
     fleet_id: str = ""
     """A gateway's fleet."""
+    units: tuple[str, ...] = ()
+    """A gateway's own units."""
     password: str = field(repr=False)
 
     @property
@@ -45,14 +47,15 @@ class BrokerAccount:
             case AccountRole.INGEST:
                 return ("spBv1.0/STATE/+", "spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+")
             case AccountRole.ALERTS:
-                return ("packwatch/alerts/+/+", "spBv1.0/+/NCMD/+")
+                return ("packwatch/alerts/+/+", "packwatch/engine/+", "spBv1.0/+/NCMD/+")
             case AccountRole.DASHBOARD:
                 return ("spBv1.0/+/NCMD/+",)
             case AccountRole.GATEWAY:
                 node = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}" for kind in ("NBIRTH", "NDATA", "NDEATH")]
                 device = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH")]
                 position = f"packwatch/positions/{self.name}"  # its satellite receiver's
-                return (*node, *device, "packwatch/units/+/stored", "packwatch/units/+/config", position)
+                units = [f"packwatch/units/{unit}/{kind}" for unit in self.units for kind in ("stored", "config")]
+                return (*node, *device, *units, position)
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/frames", f"packwatch/units/{self.name}/clock")
 
@@ -64,11 +67,11 @@ class BrokerAccount:
             case AccountRole.ALERTS:
                 return ("spBv1.0/#",)
             case AccountRole.DASHBOARD:
-                return ("spBv1.0/#", "packwatch/alerts/+/+")
+                return ("spBv1.0/#", "packwatch/alerts/+/+", "packwatch/engine/+")
             case AccountRole.GATEWAY:
                 commands = (f"spBv1.0/{self.fleet_id}/NCMD/{self.name}", f"spBv1.0/{self.fleet_id}/DCMD/{self.name}/+")
-                local = ("packwatch/units/+/frames", "packwatch/units/+/clock", f"packwatch/positions/{self.name}")
-                return (*commands, "spBv1.0/STATE/+", *local)
+                units = [f"packwatch/units/{unit}/{kind}" for unit in self.units for kind in ("frames", "clock")]
+                return (*commands, "spBv1.0/STATE/+", *units, f"packwatch/positions/{self.name}")
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/stored", f"packwatch/units/{self.name}/config")
 
@@ -83,7 +86,8 @@ class Credentials:
         self._accounts: dict[str, BrokerAccount] = {}
         if self._accounts_path.exists():
             for record in json.loads(self._accounts_path.read_text()):
-                account = BrokerAccount(**{**record, "role": AccountRole(record["role"])})
+                fixed = {"role": AccountRole(record["role"]), "units": tuple(record.get("units", ()))}
+                account = BrokerAccount(**{**record, **fixed})
                 self._accounts[account.username] = account
         self.session_key = self._secret("session-key")
         """Signs the pages' session cookies."""
@@ -93,21 +97,36 @@ class Credentials:
     def account(self, role: AccountRole, name: str = "", fleet_id: str = "") -> BrokerAccount:
         """The account of that role and name; made and written when new. A gateway that moves keeps its password."""
         known = self._accounts.get(f"{role}-{name}" if name else str(role))
-        if known is not None and known.fleet_id == fleet_id:
-            return known
-        password = known.password if known else secrets.token_urlsafe(24)
-        account = BrokerAccount(role=role, name=name, fleet_id=fleet_id, password=password)
-        self._accounts[account.username] = account
-        records = [
-            {"role": each.role, "name": each.name, "fleet_id": each.fleet_id, "password": each.password}
+        if known is None:
+            known = BrokerAccount(role=role, name=name, fleet_id=fleet_id, password=secrets.token_urlsafe(24))
+            self._keep(known)
+        elif known.fleet_id != fleet_id:
+            known = replace(known, fleet_id=fleet_id)
+            self._keep(known)
+        return known
+
+    def gateway_account(self, gateway_id: str, fleet_id: str, unit_id: str) -> BrokerAccount:
+        """The gateway's account, which may talk to this unit from now on, and no other gateway's may."""
+        gateway = self.account(AccountRole.GATEWAY, gateway_id, fleet_id)
+        if unit_id in gateway.units:
+            return gateway
+        gateway = replace(gateway, units=(*gateway.units, unit_id))
+        former = [
+            replace(each, units=tuple(unit for unit in each.units if unit != unit_id))
             for each in self._accounts.values()
+            if unit_id in each.units
         ]
-        _write_secret(self._accounts_path, json.dumps(records, indent=1))
-        return account
+        self._keep(gateway, *former)
+        return gateway
 
     def accounts(self) -> tuple[BrokerAccount, ...]:
         """Every account made so far."""
         return tuple(self._accounts.values())
+
+    def _keep(self, *accounts: BrokerAccount) -> None:
+        self._accounts |= {account.username: account for account in accounts}
+        records = [asdict(each) for each in self._accounts.values()]
+        _write_secret(self._accounts_path, json.dumps(records, indent=1))
 
     def _secret(self, name: str) -> str:
         path = self._folder / name

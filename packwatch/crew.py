@@ -19,7 +19,8 @@ class TaskDiedError(RuntimeError):
 class Crew:
     """Runs named tasks until told to stop or one of them ends; then ends them in reverse order of their start."""
 
-    def __init__(self, *, dismiss_within_s: float = 1.0) -> None:
+    def __init__(self, *, dismiss_within_s: float = 2.0) -> None:
+        """`dismiss_within_s`: for the farewells of all together."""
         self._tasks: list[asyncio.Task[None]] = []
         self._dismiss_within_s = dismiss_within_s
         self._log = structlog.get_logger("packwatch.crew")
@@ -40,10 +41,12 @@ class Crew:
             raise TaskDiedError(f"{task.get_name()} ended unexpectedly: {cause or 'no error'}") from cause
 
     async def dismiss(self) -> None:
-        """Cancel the tasks, last started first, each given a moment for its farewell."""
+        """Cancel the tasks, last started first, each given what is left of the time for its farewell."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._dismiss_within_s
         for task in reversed(self._tasks):
             task.cancel()
-            _, late = await asyncio.wait([task], timeout=self._dismiss_within_s)
+            _, late = await asyncio.wait([task], timeout=max(0.1, until_s - loop.time()))
             if late:
                 self._log.warning("task_slow_to_stop", task=task.get_name())
             elif not task.cancelled() and (error := task.exception()) is not None:

@@ -54,7 +54,7 @@ class FleetEnroller:
         async with self._one_at_a_time:
             await asyncio.to_thread(self._registry.enrol, enrolment, datetime.now(UTC))
             known = self._credentials.accounts()
-            gateway = self._credentials.account(AccountRole.GATEWAY, enrolment.gateway_id, enrolment.fleet_id)
+            gateway = self._credentials.gateway_account(enrolment.gateway_id, enrolment.fleet_id, enrolment.unit_id)
             unit = self._credentials.account(AccountRole.UNIT, enrolment.unit_id)
             if self._credentials.accounts() != known:
                 await self._broker.reload()

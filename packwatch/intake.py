@@ -18,6 +18,7 @@ class Meter:
         """`broker` None: it runs elsewhere, and what it refuses is not known here."""
         self._ingest = ingest
         self._broker = broker
+        self._failures_told = 0
 
     def snapshot(self) -> Intake:
         """As dashboards' IntakeMeter."""
@@ -45,4 +46,7 @@ class Meter:
             return "ingest is not connected to the broker"
         if not now.store_ok:
             return "the store does not take data"
+        if now.listener_failures > self._failures_told:
+            self._failures_told = now.listener_failures
+            return "a part of this process failed to take the stream: look at its log"
         return None

@@ -41,11 +41,11 @@ class Publisher:
         self._client: aiomqtt.Client | None = None
         self._log = structlog.get_logger("packwatch.publisher")
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Send a retained message with QoS 1. Raises BrokerAwayError or aiomqtt.MqttError."""
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
+        """Send with QoS 1. Raises BrokerAwayError or aiomqtt.MqttError."""
         if self._client is None:
             raise BrokerAwayError("the broker is not connected")
-        await self._client.publish(topic, payload, qos=1, retain=True)
+        await self._client.publish(topic, payload, qos=1, retain=retain)
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""

@@ -155,6 +155,8 @@ class Settings(BaseSettings):
     """Where the pages and the API are served."""
     public_hosts: list[str] = []
     """Host names under which browsers may reach the pages, besides loopback and the address above."""
+    https: bool = False
+    """Browsers reach the pages over TLS only (a proxy in front ends it); the session cookie is never sent without."""
     mqtt: MqttSettings = MqttSettings()
     """The MQTT broker: `up` starts its own at this address, the other commands connect to it."""
     host_id: str = "packwatch"

@@ -13,11 +13,9 @@ from prometheus_client import REGISTRY
 
 from alerts.service import AlertService
 from dashboards.accounts import ensure_administrator
-from dashboards.app import create_app
 from dashboards.board import LiveBoard
 from dashboards.keeper import BoardKeeper
 from ingest.service import IngestService
-from ingest.stores.contract import StoreUnavailableError
 from packwatch.addresses import listen
 from packwatch.broker import EmbeddedBroker
 from packwatch.credentials import AccountRole, Credentials
@@ -27,6 +25,7 @@ from packwatch.directory import Directory
 from packwatch.enrolling import FleetEnroller
 from packwatch.history import PagesHistory
 from packwatch.intake import Meter
+from packwatch.pages import build_pages
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.simulating import run_vehicles, scenario_by_name
@@ -88,18 +87,16 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             registry=registry, credentials=credentials, broker=broker, refresh=[directory.refresh, keeper.refresh]
         )
         shutdown = asyncio.Event()
-        app = create_app(
+        app = build_pages(
+            settings,
+            credentials,
             registry=registry,
             board=board,
             history=history,
             alert_desk=alerts,
             enroller=enroller,
-            session_secret=credentials.session_key,
-            service_token=credentials.service_token,
             shutdown=shutdown,
-            allowed_hosts=settings.public_hosts,
             health=meter.trouble,
-            try_again_on=[StoreUnavailableError],
         )
         web = WebServer(app, listener, shutdown=shutdown)
         await directory.refresh()

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiomqtt
@@ -15,42 +14,7 @@ from packwatch.broker import EmbeddedBroker, subjects
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.settings import HostPort
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@asynccontextmanager
-async def running_broker(folder: Path):
-    credentials = Credentials(folder / "credentials")
-    for role, name in ((AccountRole.INGEST, ""), (AccountRole.UNIT, "u1"), (AccountRole.GATEWAY, "g1")):
-        credentials.account(role, name, "fleet" if role is AccountRole.GATEWAY else "")
-    broker = EmbeddedBroker(
-        address=HostPort(host="127.0.0.1", port=free_port()), folder=folder / "broker", credentials=credentials
-    )
-    await broker.start()
-    supervisor = asyncio.create_task(broker.run())
-    try:
-        yield broker, credentials
-    finally:
-        await broker.stop()
-        await supervisor
-
-
-def client(broker, account, **options) -> aiomqtt.Client:
-    access = broker.access(account)
-    return aiomqtt.Client(
-        access.host, access.port, username=access.username, password=access.password,
-        protocol=aiomqtt.ProtocolVersion.V311, **options,
-    )  # fmt: skip
-
-
-async def until(condition, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
+from broker_stage import client, running_broker, until
 
 
 @pytest.mark.parametrize(
@@ -72,7 +36,7 @@ async def test_a_unit_reaches_its_gateway_and_a_forbidden_topic_reaches_nobody(t
         gateway = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
         unit = credentials.account(AccountRole.UNIT, "u1")
         async with client(broker, gateway) as listening, client(broker, unit) as sending:
-            await listening.subscribe("packwatch/units/+/frames", qos=1)
+            await listening.subscribe("packwatch/units/u1/frames", qos=1)
             await sending.publish("packwatch/units/u2/frames", b"forged", qos=1)
             await sending.publish("packwatch/units/u1/frames", b"true", qos=1)
             message = await asyncio.wait_for(anext(aiter(listening.messages)), 5)
@@ -143,6 +107,23 @@ async def test_a_taken_port_is_one_clear_line():
         port = taken.getsockname()[1]
         with pytest.raises(AddressError, match=rf"MQTT cannot listen on 127.0.0.1:{port}.*--mqtt HOST:PORT"):
             require_free(HostPort(host="127.0.0.1", port=port), "MQTT", "--mqtt")
+
+
+async def test_a_gateway_hears_its_own_units_only_and_a_unit_that_moves_is_heard_by_the_new_one(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        other = credentials.gateway_account("g2", "fleet", "u2")
+        await broker.reload()
+        async with client(broker, other) as listening:
+            assert (await listening.subscribe("packwatch/units/u1/frames", qos=1))[0].is_failure
+            assert not (await listening.subscribe("packwatch/units/u2/frames", qos=1))[0].is_failure
+        moved = credentials.gateway_account("g2", "fleet", "u1")
+        await broker.reload()
+        async with client(broker, moved) as listening:
+            assert not (await listening.subscribe("packwatch/units/u1/frames", qos=1))[0].is_failure
+        former = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
+        assert former.units == ()
+        async with client(broker, former) as listening:
+            assert (await listening.subscribe("packwatch/units/u1/frames", qos=1))[0].is_failure
 
 
 def test_credentials_are_private_and_kept(tmp_path):
