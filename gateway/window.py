@@ -270,14 +270,14 @@ class SendWindow:
         share.size_bytes += entry.size_bytes
         if live:
             self._live_order.append(entry.sequence)
-            self._make_way()
+        self._make_way()
         while len(self._sent) > SENT_RECORDS:
             _, oldest = self._sent.popitem(last=False)
             self._leave_window(oldest)
             self._forgot = True
 
     def _make_way(self) -> None:
-        """Live data must flow: the live records that were sent longest ago leave the window."""
+        """Live data flow, and the backlog has its half: live records that were sent longest ago leave."""
         live, backlog, limit = self._shares[True], self._shares[False], self._limit
         size_bytes = live.size_bytes + backlog.size_bytes
         if live.records + backlog.records <= limit.records and size_bytes <= limit.size_bytes:
