@@ -65,14 +65,11 @@ def open_named(settings: Settings, name: str) -> MovableStore:
         )
     else:
         raise SettingsError(f"{name} is no store: write duckdb, influxdb, http://HOST:PORT/DATABASE or FILE.duckdb")
-    store: MovableStore = open_store(
-        settings.model_copy(update={"store": settings.store.model_copy(update=chosen)})
-    )
-    return store
+    return open_store(settings.model_copy(update={"store": settings.store.model_copy(update=chosen)}))
 
 
 def require_idle(settings: Settings) -> None:
-    """Raises SettingsError while a Packwatch writes to the data directory's store: what it adds would be left behind."""
+    """Raises SettingsError while a Packwatch runs on the data directory: what it adds would be left behind."""
     running = running_service(settings.data_dir)
     if running is not None:
         raise SettingsError(f"Packwatch runs on {settings.data_dir} ({running.url}): stop it, then move the store")

@@ -12,11 +12,11 @@ from packwatch.settings import SettingsError, StoreKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ingest.stores.contract import TelemetryStore
+    from ingest.stores.moving import MovableStore
     from packwatch.settings import Settings
 
 
-def open_store(settings: Settings) -> TelemetryStore:
+def open_store(settings: Settings) -> MovableStore:
     """The store; blocks. Raises StoreError when it cannot be opened, SettingsError when a setting is missing."""
     match settings.store.kind:
         case StoreKind.DUCKDB:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from ingest.stores import duckdb_moving as moving
 from ingest.stores import duckdb_reading as reading
 from ingest.stores.columns import samples_table
 from ingest.stores.contract import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.stores.contract import Fence
+    from ingest.stores.moving import StoredGateway, StoredUnit
     from telemetry.samples import PositionFix
 
 
@@ -187,6 +189,18 @@ class DuckDBStore:
             self._progress = None
             self._newest_plain_ms.clear()
         return deleted
+
+    def stored_units(self) -> tuple[StoredUnit, ...]:
+        with self._reading() as cursor:
+            return moving.stored_units(cursor)
+
+    def stored_gateways(self) -> tuple[StoredGateway, ...]:
+        with self._reading() as cursor:
+            return moving.stored_gateways(cursor)
+
+    def stored_batches(self, unit_id: str) -> Iterator[ReceivedBatch]:
+        with self._reading() as cursor:
+            yield from moving.stored_batches(cursor, unit_id)
 
     def close(self) -> None:
         with self._writing:

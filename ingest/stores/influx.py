@@ -27,6 +27,7 @@ from ingest.stores.contract import (
     StoreUnavailableError,
     UnitSpan,
 )
+from ingest.stores.influx_batches import plain_rows, whole_batches
 from ingest.stores.influx_export import export
 from ingest.stores.influx_keeping import Keeping
 from ingest.stores.influx_lines import LineEntry, LineFormatter, line_head, position_lines
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from ingest.stores.contract import Fence
     from ingest.stores.influx_places import UnitPlaces
+    from ingest.stores.moving import StoredGateway, StoredUnit
     from telemetry.samples import PositionFix, ReceivedBatch
 
 _PIECE_VALUES = 480_000
@@ -178,6 +180,21 @@ class InfluxDBStore:
             progress.forget_before(cutoff_ms, self._keeping.held_units())
         return deleted
 
+    def stored_units(self) -> tuple[StoredUnit, ...]:
+        with self._using():
+            windows = self._keeping.windows(reading.EARLIEST_MS, reading.LATEST_MS)
+            return reading.stored_units(self._server, windows)
+
+    def stored_gateways(self) -> tuple[StoredGateway, ...]:
+        with self._using():
+            windows = self._keeping.windows(reading.EARLIEST_MS, reading.LATEST_MS)
+            return reading.stored_gateways(self._server, windows)
+
+    def stored_batches(self, unit_id: str) -> Iterator[ReceivedBatch]:
+        with self._using():
+            windows = self._keeping.windows(reading.EARLIEST_MS, reading.LATEST_MS)
+            yield from whole_batches(self._server, unit_id, windows)
+
     def close(self) -> None:
         with self._writing:
             if not self._closed:
@@ -263,7 +280,7 @@ class InfluxDBStore:
         stored = None
         if first <= progress.newest_plain_ms(unit_id):
             window = reading.Window(self._server.access.database, first, last + 1)
-            stored = reading.plain_rows(self._server, unit_id, lane, window)
+            stored = plain_rows(self._server, unit_id, lane, window)
         grown = grow_rows(stored, received)
         plan.duplicates += grown.duplicate_batches
         plan.newest_plain_ms[unit_id] = last

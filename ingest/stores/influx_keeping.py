@@ -11,14 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 from ingest.stores.contract import UnitSpan
+from ingest.stores.influx_batches import cut, read_batches
 from ingest.stores.influx_lines import position_lines, tag_text
 from ingest.stores.influx_reading import (
     EARLIEST_MS,
     LATEST_MS,
     Window,
     count_rows,
-    cut,
-    read_batches,
     read_positions,
     tag_values,
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ingest.stores.buckets import Buckets
 from ingest.stores.contract import Band, Series
-from ingest.stores.influx_lines import NO_FRAME, LineEntry, channel_fields
+from ingest.stores.influx_lines import channel_fields
 from ingest.stores.influx_server import literal, quoted
-from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, ReceivedBatch, SampleBatch
+from ingest.stores.moving import StoredGateway, StoredUnit
+from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 EARLIEST_MS, LATEST_MS = -9_223_372_036_000, 9_223_372_036_000
 """InfluxDB counts nanoseconds in 64 bits: the years 1677 to 2262."""
-_BATCH_ROWS = 5_000
-"""Most rows without a frame number that are read back as one batch; a frame is always whole. **assumed**"""
-_ORIGIN = ("temperatures", "voltages", "gateway", "received", "uncertainty")
 
 
 class Window(NamedTuple):
@@ -78,23 +76,23 @@ def contents(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> C
     """Look through a unit's rows."""
     found = Contents()
     for window in windows:
-        found = found.united(_contents(server, unit_id, window))
+        found = found.united(contents_of(server, unit_id, window))
     return found
 
 
-def _contents(server: InfluxServer, unit_id: str, window: Window) -> Contents:
+def contents_of(server: InfluxServer, unit_id: str, window: Window) -> Contents:
     unit = f'"unit" = {literal(unit_id)}'
     counts = ", ".join(f"count({quoted(name)})" for name in SINGLE_CHANNELS)
     totals = f'SELECT count("frame"), max("temperatures"), max("voltages"), {counts} FROM "samples" '
     # The frame that reaches into the window has said its widths before it.
     before = f'SELECT last("temperatures"), last("voltages") FROM "samples" WHERE {unit} AND time < {window.start_ms}ms'
     kinds = f'SELECT distinct("provenance") FROM "samples" WHERE {unit} AND {window.where}'
-    found = _first(server.query(window.database, f"{totals} WHERE {unit} AND {window.where}"))
+    found = first_row(server.query(window.database, f"{totals} WHERE {unit} AND {window.where}"))
     if found is None or not found["count"]:
         return Contents()
     earlier = {}
     if window.start_ms > EARLIEST_MS:
-        earlier = _first(server.query(window.database, before)) or {}
+        earlier = first_row(server.query(window.database, before)) or {}
     provenances = {row[1] for rows in server.query(window.database, kinds) for row in rows.values}
     widths = (found["max"] or 0, found["max_1"] or 0)
     names = ["count_1", *(f"count_{number}" for number in range(2, len(SINGLE_CHANNELS) + 1))]
@@ -118,8 +116,8 @@ def blocks(server: InfluxServer, unit_ids: Sequence[str], window: Window, found:
             yield Block(
                 np.array(columns[0], np.int64),
                 list(columns[1]),
-                _floats(columns[4:], len(rows.values)),
-                _integers(columns[3]),
+                floats(columns[4:], len(rows.values)),
+                integers(columns[3]),
             )
 
 
@@ -207,7 +205,7 @@ def latest_at(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> 
     newest: int | None = None
     for window in windows:
         statement = f'SELECT last("frame") FROM "samples" WHERE "unit" = {literal(unit_id)} AND {window.where}'
-        found = _first(server.query(window.database, statement))
+        found = first_row(server.query(window.database, statement))
         if found is not None and (newest is None or found["time"] > newest):
             newest = found["time"]
     return newest
@@ -216,7 +214,7 @@ def latest_at(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> 
 def count_rows(server: InfluxServer, window: Window, unit_id: str | None = None) -> int:
     """How many samples lie in the window, of one unit or of all."""
     unit = "" if unit_id is None else f'"unit" = {literal(unit_id)} AND '
-    found = _first(server.query(window.database, f'SELECT count("frame") FROM "samples" WHERE {unit}{window.where}'))
+    found = first_row(server.query(window.database, f'SELECT count("frame") FROM "samples" WHERE {unit}{window.where}'))
     return 0 if found is None else int(found["count"])
 
 
@@ -250,26 +248,6 @@ def read_positions(server: InfluxServer, gateway_id: str, windows: Iterable[Wind
     return tuple(fixes)
 
 
-def read_batches(server: InfluxServer, unit_id: str, window: Window) -> Iterator[LineEntry]:
-    """Everything that is known of a unit's rows, as batches, lane by lane; a frame that the window cuts is cut."""
-    unit = f'"unit" = {literal(unit_id)}'
-    found = _contents(server, unit_id, window)
-    if not found.rows:
-        return
-    origins = ", ".join(map(quoted, _ORIGIN))
-    fields = ", ".join(map(quoted, ("frame", "boot", "provenance", "quality", *_ORIGIN, *found.fields)))
-    for lane in _lanes(server, unit_id, window):
-        # A lane that is absent is the first; InfluxQL compares absent tags with the empty text.
-        where = f'{unit} AND "lane" = {literal(str(lane) if lane else "")}'
-        before = f'SELECT {origins} FROM "samples" WHERE {where} AND time < {max(window.start_ms, EARLIEST_MS)}ms'
-        origin = _first(server.query(window.database, f"{before} ORDER BY time DESC LIMIT 1")) or {}
-        reader = _BatchReader(unit_id, lane, found, origin)
-        statement = f'SELECT {fields} FROM "samples" WHERE {where} AND {window.where}'
-        for rows in server.query(window.database, statement):
-            yield from reader.take(rows)
-        yield from reader.finish()
-
-
 class FrameRow(NamedTuple):
     """Where one sample of a frame lies."""
 
@@ -278,55 +256,6 @@ class FrameRow(NamedTuple):
     boot_id: str
     frame: int
     at_ms: int
-
-
-def whole_batches(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> Iterator[ReceivedBatch]:
-    """Everything that is known of a unit's rows; a frame that two windows part is put together."""
-    cut_off: dict[int, LineEntry] = {}
-    for window in windows:
-        last_of_lane: dict[int, LineEntry] = {}
-        for entry in read_batches(server, unit_id, window):
-            before = cut_off.pop(entry.lane, None)
-            whole = entry
-            if before is not None:
-                if _one_frame(before.received.batch, entry.received.batch):
-                    whole = entry._replace(received=replace(before.received, batch=_joined(before, entry)))
-                else:
-                    yield before.received
-            if (last := last_of_lane.get(entry.lane)) is not None:
-                yield last.received
-            last_of_lane[entry.lane] = whole
-        for entry in cut_off.values():
-            yield entry.received
-        cut_off = last_of_lane
-    for entry in cut_off.values():
-        yield entry.received
-
-
-def _one_frame(left: SampleBatch, right: SampleBatch) -> bool:
-    return left.frame is not None and (left.boot_id, left.frame) == (right.boot_id, right.frame)
-
-
-def _joined(*entries: LineEntry) -> SampleBatch:
-    """Rows of one unit, in order of time, as one batch."""
-    batches = [entry.received.batch for entry in entries]
-    widths = (
-        max(batch.temperatures_c.shape[1] for batch in batches),
-        max(batch.voltages_v.shape[1] for batch in batches),
-    )
-    singles: dict[str, Any] = {
-        name: np.concatenate([_column(getattr(batch, name), len(batch)) for batch in batches])
-        for name in SINGLE_CHANNELS
-        if any(getattr(batch, name) is not None for batch in batches)
-    }
-    return replace(
-        batches[0],
-        sampled_at_ms=np.concatenate([batch.sampled_at_ms for batch in batches]),
-        temperatures_c=np.concatenate([_widened(batch.temperatures_c, widths[0]) for batch in batches]),
-        voltages_v=np.concatenate([_widened(batch.voltages_v, widths[1]) for batch in batches]),
-        quality=np.concatenate([batch.quality for batch in batches]),
-        **singles,
-    )
 
 
 def frames_in(server: InfluxServer, database: str, spans: Sequence[UnitSpan]) -> Iterator[FrameRow]:
@@ -343,20 +272,26 @@ def frames_in(server: InfluxServer, database: str, spans: Sequence[UnitSpan]) ->
                 yield FrameRow(rows.tags["unit"], lane, boot_id, frame, at_ms)
 
 
-def plain_rows(server: InfluxServer, unit_id: str, lane: int, window: Window) -> SampleBatch | None:
-    """The window's rows that came without a frame number and with a time of their own."""
-    entries = [entry for entry in read_batches(server, unit_id, window) if entry.lane == lane]
-    return _joined(*entries) if entries else None
+def stored_units(server: InfluxServer, windows: Sequence[Window]) -> tuple[StoredUnit, ...]:
+    """All units that have samples in the windows."""
+    counts: dict[str, int] = {}
+    for window in windows:
+        statement = f'SELECT count("frame") FROM "samples" WHERE {window.where} GROUP BY "unit"'
+        for rows in server.query(window.database, statement):
+            unit_id = rows.tags["unit"]
+            counts[unit_id] = counts.get(unit_id, 0) + sum(row[1] for row in rows.values)
+    return tuple(StoredUnit(*each) for each in sorted(counts.items()))
 
 
-def _column(values: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:
-    return np.full(rows, np.nan, np.float32) if values is None else values
-
-
-def _widened(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    out = np.full((len(values), width), np.nan, np.float32)
-    out[:, : values.shape[1]] = values
-    return out
+def stored_gateways(server: InfluxServer, windows: Sequence[Window]) -> tuple[StoredGateway, ...]:
+    """All gateways that have positions in the windows."""
+    times: dict[str, list[int]] = {}
+    for window in windows:
+        for what in ("first", "last"):
+            statement = f'SELECT {what}("latitude") FROM "positions" WHERE {window.where} GROUP BY "gateway"'
+            for rows in server.query(window.database, statement):
+                times.setdefault(rows.tags["gateway"], []).extend(row[0] for row in rows.values)
+    return tuple(StoredGateway(gateway, min(at_ms), max(at_ms) + 1) for gateway, at_ms in sorted(times.items()))
 
 
 def newest_of_all(server: InfluxServer, database: str) -> dict[str, int]:
@@ -368,90 +303,7 @@ def newest_of_all(server: InfluxServer, database: str) -> dict[str, int]:
     return newest
 
 
-def _lanes(server: InfluxServer, unit_id: str, window: Window) -> list[int]:
-    statement = (
-        f'SELECT count("frame") FROM "samples" WHERE "unit" = {literal(unit_id)} AND {window.where} GROUP BY "lane"'
-    )
-    return sorted(int(rows.tags.get("lane") or 0) for rows in server.query(window.database, statement) if rows.values)
-
-
-class _BatchReader:
-    """Cuts one lane's rows, in order of time, into batches: rows of one frame, or alike rows without."""
-
-    def __init__(self, unit_id: str, lane: int, found: Contents, origin: dict[str, Any]) -> None:
-        self._unit_id = unit_id
-        self._lane = lane
-        self._found = found
-        self._origin = tuple(origin.get(name) for name in _ORIGIN)
-        self._key: tuple[Any, ...] | None = None
-        self._rows: list[list[Any]] = []
-
-    def take(self, rows: Rows) -> Iterator[LineEntry]:
-        for row in rows.values:
-            _, frame, boot, provenance, quality, *rest = row
-            origin = tuple(rest[: len(_ORIGIN)])
-            if origin[0] is not None:
-                self._origin = origin
-            made_up = bool((quality or 0) & Quality.TIME_IMPOSSIBLE)
-            key = (frame, boot, provenance, self._origin, made_up)
-            if key != self._key or (frame == NO_FRAME and len(self._rows) >= _BATCH_ROWS):
-                yield from self.finish()
-                self._key = key
-            self._rows.append(row)
-
-    def finish(self) -> Iterator[LineEntry]:
-        if self._key is not None and self._rows:
-            yield LineEntry(self._batch(*self._key[:4]), self._lane)
-        self._rows = []
-
-    def _batch(self, frame: int, boot: str | None, provenance: str, origin: tuple[Any, ...]) -> ReceivedBatch:
-        columns = list(zip(*self._rows, strict=True))
-        temperatures, voltages, gateway, received, uncertainty = origin
-        values = _floats(columns[5 + len(_ORIGIN) :], len(self._rows))
-        first_single = self._found.temperatures + self._found.voltages
-        singles: dict[str, Any] = {
-            name: None if np.isnan(values[:, column]).all() else values[:, column]
-            for column, name in enumerate(self._found.singles, start=first_single)
-        }
-        batch = SampleBatch(
-            unit_id=self._unit_id,
-            boot_id=boot,
-            frame=None if frame == NO_FRAME else frame,
-            provenance=Provenance(provenance),
-            sampled_at_ms=np.array(columns[0], np.int64),
-            time_uncertainty_s=float("nan") if uncertainty is None else float(uncertainty),
-            temperatures_c=values[:, : temperatures or self._found.temperatures],
-            voltages_v=values[:, self._found.temperatures :][:, : voltages or 0],
-            quality=_integers(columns[4]),
-            **singles,
-        )
-        return ReceivedBatch(batch=batch, fleet_id="", gateway_id=gateway or "", received_at_ms=int(received or 0))
-
-
-def cut(received: ReceivedBatch, start_ms: int, end_ms: int) -> ReceivedBatch | None:
-    """The batch's rows of a stretch of time; None without any."""
-    batch = received.batch
-    first, last = np.searchsorted(batch.sampled_at_ms, [start_ms, end_ms]).tolist()
-    if first >= last:
-        return None
-    if last - first == len(batch):
-        return received
-    rows = slice(first, last)
-    singles: dict[str, Any] = {
-        name: None if (column := getattr(batch, name)) is None else column[rows] for name in SINGLE_CHANNELS
-    }
-    part = replace(
-        batch,
-        sampled_at_ms=batch.sampled_at_ms[rows],
-        temperatures_c=batch.temperatures_c[rows],
-        voltages_v=batch.voltages_v[rows],
-        quality=batch.quality[rows],
-        **singles,
-    )
-    return replace(received, batch=part)
-
-
-def _first(answer: Iterator[Rows]) -> dict[str, Any] | None:
+def first_row(answer: Iterator[Rows]) -> dict[str, Any] | None:
     """The first row of an answer by column; the rest is read to its end, so that the connection serves again."""
     first: dict[str, Any] | None = None
     for rows in answer:
@@ -460,7 +312,7 @@ def _first(answer: Iterator[Rows]) -> dict[str, Any] | None:
     return first
 
 
-def _floats(columns: Sequence[Sequence[float | None]], rows: int) -> NDArray[np.float32]:
+def floats(columns: Sequence[Sequence[float | None]], rows: int) -> NDArray[np.float32]:
     """(n, channels); what is absent is NaN."""
     out = np.empty((rows, len(columns)), np.float32)
     for number, column in enumerate(columns):
@@ -472,7 +324,7 @@ def _floats64(rows: Rows) -> NDArray[np.float64]:
     return np.array([row[1:] for row in rows.values], np.float64)
 
 
-def _integers(column: Sequence[int | None]) -> NDArray[np.uint32]:
+def integers(column: Sequence[int | None]) -> NDArray[np.uint32]:
     return np.array([value or 0 for value in column], np.uint32)
 
 

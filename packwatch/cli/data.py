@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from packwatch.cli.options import DataDir, Json, err, out, readable_errors
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from packwatch.reading import Reader
 
 Pack = Annotated[str, typer.Option("--pack", metavar="ID", help="The pack.")]
+_STORE = "duckdb (of the data directory), influxdb (of the settings), http://HOST:PORT/DATABASE, or FILE.duckdb."
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="ISO 8601; without an offset it is UTC.")]
 
 
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("export", rich_help_panel=group)(export)
     app.command("alert-log", rich_help_panel=group)(alert_log)
     app.command("verify", rich_help_panel=group)(verify)
+    app.command("migrate-store", rich_help_panel="Look after the store")(migrate_store)
     app.command("score", rich_help_panel="Judge the detector")(score)
 
 
@@ -92,6 +95,39 @@ def verify(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bund
         for name, size in files.items():
             out.print(f"  {name}  {size:,} bytes", highlight=False)
         out.print(f"{bundle}: all {len(files)} files are as the manifest says", highlight=False, soft_wrap=True)
+
+
+def migrate_store(
+    *,
+    source: Annotated[str, typer.Option("--from", metavar="STORE", help=_STORE)],
+    target: Annotated[str, typer.Option("--to", metavar="STORE", help=_STORE)],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy everything from one telemetry store to another, and verify counts and checksums.
+
+    Stopped half-way, run it again: what is there already is not copied twice. The old store stays as it is.
+    """
+    with readable_errors():
+        from packwatch.migrating import move_store, open_named, require_idle
+        from packwatch.settings import Settings
+
+        settings = Settings.load(data_dir=data_dir)
+        require_idle(settings)
+        columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with (
+            closing(open_named(settings, source)) as old,
+            closing(open_named(settings, target)) as new,
+            Progress(*columns, console=err) as progress,
+        ):
+            bar = progress.add_task("samples moved", total=None)
+            moved = move_store(old, new, lambda done, total: progress.update(bar, completed=done, total=total))
+        out.print(
+            f"{target} has all {moved.samples:,} samples of {moved.units:,} units, {moved.positions:,} positions, "
+            f"{moved.holds:,} holds and {moved.settled_ranges:,} settled outbox ranges of {source}; "
+            f"checksum {moved.checksum:016x} on both sides",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def score(

@@ -1,0 +1,135 @@
+"""Real servers that tests of several rooms use: an InfluxDB of its own on a free loopback port."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ingest.stores.influx_server import InfluxAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ingest.stores.contract import TelemetryStore
+
+    Open = Callable[[], TelemetryStore]
+
+_names = itertools.count(1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Influxd:
+    """An InfluxDB 1 of its own."""
+
+    def __init__(self, folder: Path, **http_settings: Any) -> None:
+        program = shutil.which("influxd")
+        assert program, "influxd is missing: run scripts/test-servers"
+        self._program = program
+        self._folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        more = "\n".join(f"{name.replace('_', '-')} = {value}" for name, value in http_settings.items())
+        (folder / "influxdb.conf").write_text(
+            f"""
+reporting-enabled = false
+bind-address = "127.0.0.1:{free_port()}"
+[meta]
+dir = "{folder}/meta"
+logging-enabled = false
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[ifql]
+enabled = false
+[logging]
+level = "warn"
+[http]
+bind-address = "127.0.0.1:{self.port}"
+log-enabled = false
+{more}
+"""
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with (self._folder / "influxd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "-config", self._folder / "influxdb.conf"], stdout=log, stderr=log
+            )
+        await_http(f"{self.url}/ping", self._process)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def await_http(url: str, process: subprocess.Popen[bytes], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            httpx.get(url, trust_env=False)
+        except httpx.TransportError:
+            assert process.poll() is None, "the server has ended"
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    running = Influxd(tmp_path_factory.mktemp("influxdb"))
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def influx_access(influxd: Influxd) -> InfluxAccess:
+    """A database of its own."""
+    return InfluxAccess(url=influxd.url, database=f"test{next(_names)}")
+
+
+@pytest.fixture
+def own_influxd(tmp_path: Path) -> Iterator[Influxd]:
+    """One that the test may kill."""
+    folder = tmp_path / "influxdb"
+    folder.mkdir()
+    running = Influxd(folder)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def own_influxd_with_accounts(tmp_path: Path) -> Iterator[Influxd]:
+    folder = tmp_path / "influxdb"
+    folder.mkdir()
+    running = Influxd(folder, auth_enabled="true")
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session", name="await_http")
+def await_http_fixture() -> Callable[..., None]:
+    return await_http
+
+
+@pytest.fixture(scope="session", name="free_port")
+def free_port_fixture() -> Callable[[], int]:
+    return free_port
