@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from ingest.leases import Right
-from ingest.stores.contract import OutboxRange, StoreError, StoreFencedError, StoreRefusedError
+from ingest.stores.contract import OutboxRange, StoreError, StoreFencedError, StoreRefusedError, StoreUnavailableError
 from telemetry.samples import PositionFix, ReceivedBatch
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ FLUSH_EVERY_S = 0.1
 """A flush gathers at least this long: many small commits cost more than one. **assumed**"""
 BACKOFF_S = (0.1, 5.0)
 """The first and the longest wait before a store that was away is asked again; doubling between. **assumed**"""
+LONGEST_ASKED_S = 60.0
+"""The longest wait that a store may ask for itself: a mistaken header must not stop ingest for a day. **assumed**"""
 UNSURE_EVERY_S = 0.1
 """How often is looked whether the right to write is known by now."""
 _BATCH_OVERHEAD_BYTES = 2_000
@@ -223,6 +225,8 @@ class StoreWriter:
             await self._append(batches[:middle], settled)
             await self._append(batches[middle:], ())
             return
+        for received, reason in result.refused:
+            self._on_refused(received, reason)
         self._on_stored(result.stored_rows, result.duplicate_batches)
         self._tell(ranges)
 
@@ -251,7 +255,8 @@ class StoreWriter:
                 if self.ok:
                     self._log.error("store_away", reason=str(error))
                 self.ok = False
-                await asyncio.sleep(pause_s)
+                asked_s = (error.retry_after_s if isinstance(error, StoreUnavailableError) else None) or 0.0
+                await asyncio.sleep(max(pause_s, min(asked_s, LONGEST_ASKED_S)))
                 pause_s = min(2 * pause_s, longest_s)
             except Exception as error:
                 self._log.exception("store_failed")

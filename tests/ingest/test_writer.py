@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingest.stores.contract import AppendResult, OutboxRange, StoreInUseError, StoreUnavailableError
+from ingest.stores.contract import AppendResult, OutboxRange, RefusedBatch, StoreInUseError, StoreUnavailableError
 from ingest.writer import BACKOFF_S, StorePosition, StoreWriter
 from telemetry.samples import PositionFix, ReceivedBatch
 
@@ -100,6 +101,44 @@ async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost(told: Tol
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_store_that_says_when_to_come_back_is_left_alone_until_then(told: Told, make_batch: Make) -> None:
+    class Busy:
+        def __init__(self) -> None:
+            self.asked_at_s: list[float] = []
+
+        def append(self, *_: Any) -> AppendResult:
+            self.asked_at_s.append(time.monotonic())
+            if len(self.asked_at_s) == 1:
+                raise StoreUnavailableError("too many requests", retry_after_s=0.7)
+            return AppendResult(stored_rows=1, duplicate_batches=0)
+
+    store = Busy()
+    writer = told.writer(store)
+    writer.offer([make_batch(frame=1)])
+    await writer.finish(10)
+    first, second = store.asked_at_s
+    assert second - first >= 0.7
+
+
+async def test_what_the_server_refused_is_told_and_settled_and_not_sent_again(told: Told, make_batch: Make) -> None:
+    poison = make_batch(frame=2, outbox_sequence=2, outbox_id="o")
+
+    class Partial:
+        appended = 0
+
+        def append(self, *_: Any) -> AppendResult:
+            self.appended += 1
+            return AppendResult(stored_rows=3, duplicate_batches=0, refused=(RefusedBatch(poison, "invalid number"),))
+
+    store = Partial()
+    writer = told.writer(store)
+    writer.offer([make_batch(frame=1, outbox_sequence=1, outbox_id="o"), poison])
+    await writer.finish(10)
+    assert told.refused == [(poison, "invalid number")]
+    assert [(each.first, each.last) for each in told.settled] == [(1, 2)]
+    assert store.appended == 1
 
 
 async def test_a_store_that_another_process_took_over_is_away_and_no_reason_to_refuse(
