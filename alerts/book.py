@@ -84,7 +84,7 @@ class AlertBook:
         alert = self._open.get(transition.subject)
         if alert is None:
             return [] if transition.level is Level.NORMAL else [self._raise(transition, now)]
-        action = _action(alert, transition.level)
+        action = _action(alert, transition)
         if action is None:
             return []
         changed: dict[str, Any] = {"level": transition.level, "reasons": list(transition.reasons)}
@@ -93,7 +93,7 @@ class AlertBook:
                 changed = {"cleared_at": now}
                 if alert.state is AlertState.ACKNOWLEDGED:
                     changed |= {"closed_at": now, "close_reason": "it cleared after it was acknowledged"}
-            case Action.RAISE | Action.WORSEN:
+            case Action.RAISE | Action.WORSEN | Action.RENEW:
                 changed |= {"cleared_at": None, "acknowledged_by": None, "acknowledged_at": None}
                 changed |= {"acknowledgement_comment": None, "peak_level": _worse(alert.peak_level, transition.level)}
         change = self._change(
@@ -216,14 +216,15 @@ class AlertBook:
         return AlertChange(alert=after, event=event, expected_version=alert.version)
 
 
-def _action(alert: Alert, level: Level) -> Action | None:
-    """What the subject's new level means to its alert."""
+def _action(alert: Alert, transition: Transition) -> Action | None:
+    """What the subject's new level, or its renewed heat, means to its alert."""
+    level = transition.level
     if level is Level.NORMAL:
         return None if alert.state is AlertState.CLEARED else Action.CLEAR
     if alert.state is AlertState.CLEARED:
         return Action.RAISE
     if level.rank == alert.level.rank:
-        return None
+        return Action.RENEW if transition.renewed and alert.state is AlertState.ACKNOWLEDGED else None
     return Action.WORSEN if level.rank > alert.level.rank else Action.EASE
 
 

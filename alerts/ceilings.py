@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from alerts.pack_states import NEVER_MS
+from alerts.renewal import Stays, follow_renewals, no_renewals
 from alerts.scans import group_ends, group_starts, last_true, row_before, running_max
 from alerts.voltages import follow_voltages
 from registry.kinds import Level
@@ -47,12 +48,18 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Crossings:
-    """K rows at which a slot's level changed, in row order, with what the words about them need."""
+    """K rows at which a slot's level or its evidence changed, in row order, with what the words about them need."""
 
     row: NDArray[np.int64]
     """(K,) of `Rows`."""
     rank_before: NDArray[np.int64]
     rank: NDArray[np.int64]
+    renewed: NDArray[np.bool_]
+    """(K,) the level is latched and stays, and the pack is hot again after it had cooled."""
+    hot: NDArray[np.bool_]
+    """(K,) whether the pack would alarm without the latch, or may."""
+    coolest_c: NDArray[np.float32]
+    """(K, T) where it is renewed, each probe's lowest reading since it was hot before; else NaN."""
     late_by_ms: NDArray[np.int64]
     """(K,) how much older the row is than the newest of its pack; 0 = it is live."""
     temperatures_c: NDArray[np.float32]
@@ -75,7 +82,7 @@ class Crossings:
 
 
 def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
-    """Take one or more rows in: changes `states`, returns the changes of level.
+    """Take one or more rows in: changes `states`, returns the changes of level and of the evidence for it.
 
     Nearly all packs are calm nearly always, so what only matters near a level is computed for the packs there alone.
     """
@@ -96,6 +103,7 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
     end_slots = slot[ends]
     first_rows = starts[ends]
     busy_slots = states.above[end_slots].any(axis=(1, 2)) | states.rise_ms[end_slots].any(axis=1)
+    busy_slots |= states.latched[end_slots] > 0
     busy = np.logical_or.reduceat(lively, first_rows) | busy_slots
     chosen = np.flatnonzero(np.repeat(busy, ends - first_rows + 1))
     crossings = _near_a_level(
@@ -191,37 +199,60 @@ def _near_a_level(
     fired = np.where(runaway.any(axis=1), Level.RUNAWAY.rank, 0)
     held = np.zeros(len(chosen), np.int64)
     clearing = 0
+    alarm, alarm_before = None, None
     for ceiling in rules.ceilings:
         exceeds = (rows.temperatures_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
         if ceiling.clears is None:
             fired = np.maximum(fired, np.where(exceeds.any(axis=1), ceiling.level.rank, 0))
-        else:
-            above = _above(
-                states,
-                clearing=clearing,
-                hysteresis=ceiling.clears,
-                rows=rows,
-                steps=steps,
-                starts=starts,
-                exceeds=exceeds,
-                newest_before_ms=newest_before_ms,
-            )
-            held = np.maximum(held, np.where(above.any(axis=1), ceiling.level.rank, 0))
-            clearing += 1
+            continue
+        above_before = states.above[slot[ends], clearing]
+        stays = _stays(
+            states,
+            clearing=clearing,
+            hysteresis=ceiling.clears,
+            rows=rows,
+            steps=steps,
+            starts=starts,
+            exceeds=exceeds | runaway,
+            newest_before_ms=newest_before_ms,
+        )
+        held = np.maximum(held, np.where(stays.above.any(axis=1), ceiling.level.rank, 0))
+        if alarm is None and ceiling.level.rank >= Level.WARNING.rank:
+            alarm, alarm_before = stays, above_before
+        clearing += 1
     latched = running_max(fired, starts, states.latched[slot])
     level = np.maximum(latched, held)
     before = np.where(np.arange(len(level)) == starts, states.level[slot], np.roll(level, 1))
+    renewals = (
+        no_renewals(rows.temperatures_c)
+        if alarm is None or alarm_before is None
+        else follow_renewals(
+            states,
+            slot=slot,
+            t_ms=t_ms,
+            temperatures_c=rows.temperatures_c,
+            measured=steps.measured,
+            stays=alarm,
+            above_before=alarm_before,
+            latched=latched,
+            starts=starts,
+            ends=ends,
+        )
+    )
 
     states.rise_ms[slot[ends]] = _latest(rise_ms, steps.measured, starts, ends, states.rise_ms[slot[ends]])
     states.latched[slot[ends]] = latched[ends]
     states.level[slot[ends]] = level[ends]
 
-    at = np.flatnonzero(level != before)
+    at = np.flatnonzero((level != before) | renewals.renewed | (renewals.hot != renewals.hot_before))
     risen_c = np.where(steps.trusted, rows.temperatures_c - steps.before_c, np.nan)[at]
     return Crossings(
         row=chosen[at],
         rank_before=before[at],
         rank=level[at],
+        renewed=renewals.renewed[at] & (level == before)[at],
+        hot=renewals.hot[at],
+        coolest_c=renewals.coolest_c[at],
         late_by_ms=np.maximum(newest_before_ms - t_ms, 0)[at],
         temperatures_c=rows.temperatures_c[at],
         runaway=runaway[at],
@@ -242,7 +273,7 @@ def _rise_ms(states: PackStates, rows: Rows, steps: _Steps, starts: NDArray[np.i
     return np.where(steps.rising, rows.sampled_at_ms[:, None] - base_ms, 0)
 
 
-def _above(
+def _stays(
     states: PackStates,
     *,
     clearing: int,
@@ -252,8 +283,8 @@ def _above(
     starts: NDArray[np.int64],
     exceeds: NDArray[np.bool_],
     newest_before_ms: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """(N, T) whether each probe passed the `clearing`-th ceiling that clears, and has not stayed below it since.
+) -> Stays:
+    """Each probe against the `clearing`-th ceiling that clears. Whatever runs away passes it, however cool it is.
 
     A stay below begins with the first low reading after a higher one or after a gap that is too long. A late reading
     that passes counts only if it is newer than the latest that passed (else it says nothing new, or the same again),
@@ -270,7 +301,7 @@ def _above(
 
     low = steps.measured & (rows.temperatures_c < hysteresis.below_c)
     stays = steps.trusted & (steps.before_c < hysteresis.below_c)
-    since_row = last_true((low & ~stays) | (exceeds & ~steps.measured))
+    since_row = last_true((low & ~stays) | (exceeds & (low | ~steps.measured)))
     since_ms = np.maximum(t_ms, newest_before_ms)[np.maximum(since_row, 0)]
     since_ms = np.where(since_row >= starts[:, None], since_ms, states.low_since_ms[slot, clearing])
     clears = low & (t_ms[:, None] - since_ms >= hysteresis.after_s * 1000)
@@ -282,7 +313,7 @@ def _above(
     states.above[slot[ends], clearing] = above[ends]
     states.low_since_ms[slot[ends], clearing] = since_ms[ends]
     states.exceeded_ms[slot[ends], clearing] = exceeded_ms[ends]
-    return above
+    return Stays(above=above, passes=exceeds, clears=clears)
 
 
 def _latest(

@@ -14,8 +14,8 @@ import numpy as np
 
 from alerts.ceilings import Rows, evaluate
 from alerts.levels import Settled, Standing, Subject, Transition
-from alerts.pack_states import PackStates
-from alerts.reasons import circumstances_of, reasons_of
+from alerts.pack_states import NEVER_MS, PackStates
+from alerts.reasons import again, circumstances_of, reasons_of
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES, Rules
 from alerts.seen_frames import SeenFrames
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
@@ -44,6 +44,8 @@ class _Series:
     states: PackStates
     slot: int
     level: Level = Level.NORMAL
+    hot: bool = False
+    """Whether it would alarm without its latch, or may."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -63,6 +65,9 @@ class _Crossing:
     order: tuple[int, int]
     series: _Series
     level: Level
+    hot: bool
+    renewed: bool
+    late: bool
     reasons: list[str]
     sampled_at_ms: int
     received: ReceivedBatch
@@ -82,6 +87,8 @@ class Engine:
         self._of_subject: dict[Subject, list[_Series]] = {}
         self._standing: dict[Subject, Standing] = {}
         self._settled: dict[Subject, Settled] = {}
+        self._left_hot_until_ms: dict[Subject, int] = {}
+        """Of a latched subject a series of which ended: until when its heat is believed; NEVER_MS = it had cooled."""
         self._seen: dict[str, SeenFrames] = {}
         self.duplicate_batches = 0
         """Batches dropped since they were evaluated before."""
@@ -126,12 +133,13 @@ class Engine:
         A newer sample that is still hot raises it anew.
         """
         standing = self._standing.pop(subject, None)
+        self._left_hot_until_ms.pop(subject, None)
         newest_ms = self.newest_ms(subject)
         if standing is not None and newest_ms is not None:
             self._settle(subject, Settled(from_ms=standing.since_ms, until_ms=newest_ms, peak=standing.peak))
         for each in self._of_subject.get(subject, []):
             each.states.release(each.slot)
-            each.level = Level.NORMAL
+            each.level, each.hot = Level.NORMAL, False
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
         """Evaluate batches in their order of arrival; returns what changed, in that order."""
@@ -151,6 +159,7 @@ class Engine:
                 self._retire(key)
                 if begins_replay:  # another recording, or the same once more: what one before it settled is not its
                     self._settled.pop(series.subject, None)
+                    self._left_hot_until_ms.pop(series.subject, None)
                 series = None
             if series is None:
                 series = self._begin(received, layout)
@@ -222,8 +231,10 @@ class Engine:
                 latching_rank=LATCHING_FROM.rank,
                 clearing_ranks=self._clearing_ranks,
                 measured=np.asarray(np.isfinite(batch.temperatures_c).any(axis=0)),
+                hot=self._was_hot(subject, int(batch.sampled_at_ms[0])),
             )
             series.level = _LEVELS[states.level[slot]]
+            series.hot = bool(states.eased_ms[slot] == NEVER_MS)
         if settled is not None:
             states.settle(slot, from_ms=settled.from_ms, until_ms=settled.until_ms, peak_rank=settled.peak.rank)
         self._series[key] = series
@@ -236,6 +247,11 @@ class Engine:
         """End a unit's series; its subject keeps the level it had."""
         series = self._series.pop(key)
         self._unregistered.pop(key, None)
+        standing = self._standing.get(series.subject)
+        if standing is not None and standing.level.rank >= LATCHING_FROM.rank:
+            before_ms = self._left_hot_until_ms.get(series.subject, NEVER_MS)
+            until_ms = _believed_until_ms(series) if series.hot else NEVER_MS
+            self._left_hot_until_ms[series.subject] = max(before_ms, until_ms)
         series.states.free(series.slot)
         others = self._of_subject[series.subject]
         others.remove(series)
@@ -243,6 +259,15 @@ class Engine:
             del self._of_subject[series.subject]
         if not len(series.states):
             del self._states[series.states.layout]
+
+    def _was_hot(self, subject: Subject, at_ms: int) -> bool | None:
+        """What a series that ended leaves to the next; None when nothing is known of it, or not any more."""
+        until_ms = self._left_hot_until_ms.pop(subject, None)
+        if until_ms is None:
+            return None
+        if until_ms == NEVER_MS:
+            return False
+        return True if at_ms <= until_ms else None
 
     def _evaluate(self, packing: _Packing) -> Iterator[_Crossing]:
         lengths = [len(received.batch) for received in packing.batches]
@@ -266,6 +291,9 @@ class Engine:
                 order=(packing.orders[which], place),
                 series=series,
                 level=_LEVELS[crossings.rank[k]],
+                hot=bool(crossings.hot[k]),
+                renewed=bool(crossings.renewed[k]),
+                late=bool(crossings.late_by_ms[k] > 0),
                 reasons=[
                     *reasons_of(
                         crossings,
@@ -292,9 +320,11 @@ class Engine:
         # A latched level outlives the series that had it: its unit may watch another pack by now.
         latched = standing.level if standing is not None and standing.level.rank >= LATCHING_FROM.rank else Level.NORMAL
         before = max([latched, *(each.level for each in all_series)], key=lambda level: level.rank)
-        series.level = crossing.level
+        rises = crossing.level.rank >= Level.WARNING.rank > series.level.rank
+        series.level, series.hot = crossing.level, crossing.hot
         level = max([latched, *(each.level for each in all_series)], key=lambda level: level.rank)
-        if level is before:
+        renewed = level is before and level is latched and self._renews(crossing, rises=rises)
+        if level is before and not renewed:
             return None
         since_ms = crossing.sampled_at_ms if standing is None else min(standing.since_ms, crossing.sampled_at_ms)
         peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
@@ -304,6 +334,8 @@ class Engine:
             self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
         received = crossing.received
         reasons = crossing.reasons
+        if renewed and not crossing.renewed:  # its own series is not latched, another one's is
+            reasons = again(reasons, np.nan)
         if subject.kind is AlertKind.UNREGISTERED:
             reasons = [self._introduction(received, series.assignment), *reasons]
         return Transition(
@@ -317,7 +349,18 @@ class Engine:
             unit_id=received.batch.unit_id,
             gateway_id=received.gateway_id,
             fleet_id=received.fleet_id,
+            renewed=renewed,
         )
+
+    def _renews(self, crossing: _Crossing, *, rises: bool) -> bool:
+        """Whether a latched subject, of which no other unit is known to be hot, is hot again."""
+        if crossing.late or not (crossing.renewed or rises):
+            return False
+        subject, at_ms = crossing.series.subject, crossing.sampled_at_ms
+        if at_ms <= self._left_hot_until_ms.get(subject, NEVER_MS) and not crossing.renewed:
+            return False
+        others = (each for each in self._of_subject[subject] if each is not crossing.series)
+        return not any(each.hot and at_ms <= _believed_until_ms(each) for each in others)
 
     def _settle(self, subject: Subject, settled: Settled) -> None:
         self._settled[subject] = settled
@@ -331,3 +374,8 @@ class Engine:
         what = "unregistered unit" if assignment is None else "unit that watches no pack,"
         where = "an unknown vehicle" if vehicle is None else f"vehicle {vehicle}"
         return f"{what} {received.batch.unit_id} on {where} (gateway {received.gateway_id})"
+
+
+def _believed_until_ms(series: _Series) -> int:
+    """Event time after which what its unit said last is too old to go by."""
+    return int(series.states.newest_ms[series.slot] + series.states.longest_gap_ms[series.slot])

@@ -21,7 +21,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A subject's level changed at a row, or at an instant."""
+    """A subject's level changed at a row, or at an instant; or it is latched, and the subject is hot again."""
 
     subject: Subject
     before: Level
@@ -35,6 +35,8 @@ class Transition:
     unit_id: str
     gateway_id: str | None
     fleet_id: str
+    renewed: bool = False
+    """The level stays, since it is latched; but the subject had cooled, and is hot again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What happens to an alert. The first four are the engine's, the last two a person's; silence also ends itself."""
+    """What happens to an alert. The first five are the engine's, the last two a person's; silence also ends itself."""
 
     RAISE = "raise"
     """It begins; or it cleared, nobody has acknowledged it yet, and it is back: one alert, not two."""
     WORSEN = "worsen"
     """Its level rose: whoever acknowledged it acknowledged less."""
+    RENEW = "renew"
+    """Its level is latched, it had cooled and is hot again: whoever acknowledged it acknowledged the heat before."""
     EASE = "ease"
     """Its level fell, but not to normal."""
     CLEAR = "clear"
@@ -42,6 +44,7 @@ TABLE: Mapping[tuple[AlertState | None, Action], AlertState] = MappingProxyType(
         (AlertState.RAISED, Action.ACKNOWLEDGE): AlertState.ACKNOWLEDGED,
         (AlertState.RAISED, Action.CLOSE): AlertState.CLOSED,
         (AlertState.ACKNOWLEDGED, Action.WORSEN): AlertState.RAISED,
+        (AlertState.ACKNOWLEDGED, Action.RENEW): AlertState.RAISED,
         (AlertState.ACKNOWLEDGED, Action.EASE): AlertState.ACKNOWLEDGED,
         (AlertState.ACKNOWLEDGED, Action.CLEAR): AlertState.CLOSED,
         (AlertState.ACKNOWLEDGED, Action.CLOSE): AlertState.CLOSED,

@@ -19,7 +19,7 @@ class PackStates:
     """State by slot: a slot is one unit's series about one pack. Grows by doubling; freed slots are used again.
 
     Attributes are arrays whose first axis is the slot; T temperature and V voltage channels; C ceilings that clear.
-    About 33 bytes a temperature channel and 9 a voltage channel.
+    About 38 bytes a temperature channel and 9 a voltage channel.
     """
 
     def __init__(self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int) -> None:
@@ -48,6 +48,12 @@ class PackStates:
         """The latest row in which the probe passed the ceiling."""
         self.low_since_ms = np.full((n, c, t), NEVER_MS, np.int64)
         """Since when the probe has stayed below; kept only while `above`."""
+        self.hot = np.zeros((n, t), bool)
+        """Under a latch: whether the probe passed the mildest alarming ceiling live, and has not stayed below since."""
+        self.eased_ms = np.full(n, NEVER_MS, np.int64)
+        """Under a latch: since when no probe that reports is hot; NEVER_MS = one is, or it is not known yet."""
+        self.coolest_c = np.full((n, t), np.nan, np.float32)
+        """Under a latch: each probe's lowest reading since one passed that ceiling."""
         self.slice_number = np.full(n, NEVER_MS, np.int64)
         self.slice_highest_v = np.full((n, v), np.nan, np.float32)
         """Each channel's highest voltage in the present slice of time."""
@@ -92,15 +98,27 @@ class PackStates:
         latching_rank: int,
         clearing_ranks: NDArray[np.int64],
         measured: NDArray[np.bool_],
+        hot: bool | None = None,
     ) -> None:
-        """Begin at a level that was open before this program started.
+        """Begin at a level that was open before this series, or this program, started.
 
         Which probe it was is not on record, so a level that clears is put on all that the unit measures: `measured`
-        (T,), from its first batch. One that died in between is missed, unless all did.
+        (T,), from its first batch. One that died in between is missed, unless all did. `hot`: whether the evidence
+        under a latch was that of an alarm; None = not known, so that the first row which measures decides.
         """
         self.latched[slot] = rank if rank >= latching_rank else 0
-        self.above[slot] = (clearing_ranks <= rank)[:, None] & (measured | ~measured.any())
+        if not self.latched[slot] or hot:
+            self.above[slot] = (clearing_ranks <= rank)[:, None] & (measured | ~measured.any())
+        if self.latched[slot]:
+            self.hot[slot] = measured & bool(hot)
+            self.eased_ms[slot] = 0 if hot is False else NEVER_MS
         self.level[slot] = max([self.latched[slot], *clearing_ranks[self.above[slot].any(axis=1)]])
+
+    def begin_latch(self, slot: int, *, hot: NDArray[np.bool_]) -> None:
+        """From the next row on a level is latched. hot: (T,) the probes that are above the mildest alarming ceiling."""
+        self.hot[slot] = hot
+        self.eased_ms[slot] = NEVER_MS
+        self.coolest_c[slot] = np.nan
 
     def release(self, slot: int) -> None:
         """A person closed the alert: end every level."""

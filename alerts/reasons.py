@@ -13,6 +13,8 @@ from telemetry.samples import Provenance, Quality
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from alerts.ceilings import Crossings
     from alerts.rules import Rules
     from telemetry.samples import ReceivedBatch
@@ -26,22 +28,14 @@ def reasons_of(
 ) -> list[str]:
     """Why crossing k happened. `labels` name the probes; missing ones are called by their number."""
     rank = int(crossings.rank[k])
+    if crossings.renewed[k]:
+        return _renewal(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
     if rank <= int(crossings.rank_before[k]):
         return [_ending(rules, int(crossings.rank_before[k]))]
     if rank == Level.RUNAWAY.rank and crossings.runaway[k].any():
         return _runaway(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
     ceiling = next(ceiling for ceiling in rules.ceilings if ceiling.level.rank == rank)
-    temperatures_c = crossings.temperatures_c[k]
-    hottest_first = np.argsort(-np.nan_to_num(temperatures_c, nan=-np.inf), kind="stable")
-    probes = [int(probe) for probe in hottest_first if temperatures_c[probe] >= ceiling.at_c]
-    return _named(
-        [
-            f"{_label(labels, probe)} is {temperatures_c[probe]:.1f} degC, "
-            f"{'above' if temperatures_c[probe] > ceiling.at_c else 'at'} {ceiling.at_c:g} degC"
-            f"{_doubt(temperatures_c[probe])}"
-            for probe in probes
-        ]
-    )
+    return _hot(crossings.temperatures_c[k], ceiling.at_c, labels)
 
 
 def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_real: bool) -> list[str]:
@@ -75,6 +69,39 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _hot(temperatures_c: NDArray[np.float32], at_c: float, labels: Sequence[str]) -> list[str]:
+    return _named(
+        [
+            f"{_label(labels, probe)} is {temperatures_c[probe]:.1f} degC, "
+            f"{'above' if temperatures_c[probe] > at_c else 'at'} {at_c:g} degC{_doubt(temperatures_c[probe])}"
+            for probe in _hottest_first(temperatures_c)
+            if temperatures_c[probe] >= at_c
+        ]
+    )
+
+
+def again(sentences: Sequence[str], cooled_to_c: float) -> list[str]:
+    """Why what was hot, and cooled, is hot: the first sentence says so. NaN = how far it cooled is not known."""
+    cooled = f"; it had cooled to {cooled_to_c:.1f} degC" if np.isfinite(cooled_to_c) else "; it had cooled"
+    return [f"hot again: {sentences[0]}{cooled}", *sentences[1:]]
+
+
+def _renewal(crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str], max_operating_c: float) -> list[str]:
+    temperatures_c, coolest_c = crossings.temperatures_c[k], crossings.coolest_c[k]
+    if crossings.runaway[k].any():
+        leader = int(np.argmax(np.where(crossings.runaway[k], crossings.rate_c_per_s[k], -np.inf)))
+        words = _runaway(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
+        return again(words, float(coolest_c[leader]))
+    hottest_c = float(np.nanmax(temperatures_c))
+    passed = [ceiling.at_c for ceiling in rules.ceilings if hottest_c >= ceiling.at_c]
+    leader = _hottest_first(temperatures_c)[0]
+    return again(_hot(temperatures_c, max(passed), labels), float(coolest_c[leader]))
+
+
+def _hottest_first(temperatures_c: NDArray[np.float32]) -> list[int]:
+    return [int(probe) for probe in np.argsort(-np.nan_to_num(temperatures_c, nan=-np.inf), kind="stable")]
 
 
 def _runaway(crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str], max_operating_c: float) -> list[str]:

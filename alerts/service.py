@@ -47,7 +47,7 @@ STORED_WITHIN_S = 2.0
 """s that a person waits for the registry; then the step is kept here, and saved later."""
 ENDED_ALERTS_RESTORED = 500
 """**Assumed**: ended alerts whose samples may still come again after a restart."""
-_WORSE = frozenset({Action.RAISE, Action.WORSEN})
+_WORSE = frozenset({Action.RAISE, Action.WORSEN, Action.RENEW})
 _ENGINES_STEPS = _WORSE | {Action.EASE, Action.CLEAR}
 
 
@@ -359,6 +359,7 @@ def _transition(change: AlertChange) -> Transition:
         unit_id=alert.unit_id or "",
         gateway_id=alert.gateway_id,
         fleet_id=alert.fleet_id,
+        renewed=event.action == Action.RENEW,
     )
 
 

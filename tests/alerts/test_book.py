@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -72,6 +73,21 @@ def test_worse_after_it_was_acknowledged_is_raised_again(book):
     assert (change.alert.version, change.expected_version) == (3, 2)
     assert change.alert.sampled_at == NOW - timedelta(seconds=60)
     assert acknowledged.state is AlertState.ACKNOWLEDGED  # what was handed out does not change
+
+
+def test_hot_again_under_a_latch_calls_again(book):
+    book.take(transition(Level.CRITICAL), NOW)
+    again = replace(transition(Level.CRITICAL, at_s=300, reasons=("hot again: it is 61 degC",)), renewed=True)
+    assert book.take(again, NOW) == []  # nobody has acknowledged the heat before: they are called as it is
+    book.acknowledge("alert-1", version=1, by="Ann", comment="saw it", now=NOW)
+    (change,) = book.take(again, NOW)
+    assert steps([change]) == [("renew", AlertState.RAISED, Level.CRITICAL)]
+    assert (change.alert.acknowledged_by, change.alert.acknowledged_at) == (None, None)
+    assert change.alert.acknowledgement_comment is None
+    assert (change.alert.reasons, change.event.reasons) == (["hot again: it is 61 degC"], ["hot again: it is 61 degC"])
+    assert (change.event.from_state, change.event.sampled_at) == (AlertState.ACKNOWLEDGED, NOW + timedelta(seconds=240))
+    assert (change.alert.peak_level, change.expected_version, change.alert.version) == (Level.CRITICAL, 2, 3)
+    assert book.take(again, NOW) == []
 
 
 def test_cleared_and_back_is_one_alert(book):

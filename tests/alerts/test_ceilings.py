@@ -32,6 +32,14 @@ class PlainProbe:
     above: dict[int, bool] = field(default_factory=dict)
     passed_ms: dict[int, int] = field(default_factory=dict)
     low_since_ms: dict[int, int] = field(default_factory=dict)
+    hot: bool = False
+    coolest_c: float = nan
+
+    def cool(self, *, read: bool, anew: bool) -> None:
+        if anew:
+            self.coolest_c = nan
+        elif read and not self.coolest_c <= self.reading_c:
+            self.coolest_c = self.reading_c
 
 
 @dataclass
@@ -51,19 +59,23 @@ class PlainPack:
         self.newest_ms = -1
         self.latched = 0
         self.level = 0
+        self.eased_ms: int | None = None
         self.probes = [PlainProbe() for _ in range(probes)]
         self.voltages = [PlainVoltage() for _ in range(voltages)]
 
-    def take(self, t_ms: int, temperatures_c: list[float], voltages_v: list[float]) -> tuple[int, int]:
-        """The level's rank before and after the row."""
+    def take(self, t_ms: int, temperatures_c: list[float], voltages_v: list[float]) -> tuple[int, int, list[float]]:
+        """The level's rank before and after the row, and where heat is renewed how far each probe had cooled."""
         late = t_ms < self.newest_ms
         if not late:
             for voltage, volts in zip(self.voltages, voltages_v, strict=True):
                 self.follow(voltage, t_ms, volts)
-        before = self.level
-        for probe, temperature_c in zip(self.probes, temperatures_c, strict=True):
-            if not isnan(temperature_c):
-                self.judge(probe, t_ms, temperature_c, late=late)
+        before, latched_before = self.level, self.latched
+        hot_before = [probe.hot if latched_before else self.above(probe) for probe in self.probes]
+        events = [
+            self.judge(probe, t_ms, temperature_c, late=late) if not isnan(temperature_c) else ""
+            for probe, temperature_c in zip(self.probes, temperatures_c, strict=True)
+        ]
+        renewed = self.follow_heat(t_ms, hot_before, events, latched_before=latched_before)
         self.newest_ms = max(self.newest_ms, t_ms)
         held = [
             ceiling.level.rank
@@ -71,38 +83,86 @@ class PlainPack:
             if any(probe.above.get(number) for probe in self.probes)
         ]
         self.level = max([self.latched, *held])
-        return before, self.level
+        return before, self.level, renewed if before == self.level else []
 
-    def judge(self, probe: PlainProbe, t_ms: int, temperature_c: float, *, late: bool) -> None:
+    def alarm(self) -> int:
+        return next(
+            number
+            for number, ceiling in enumerate(self.rules.ceilings)
+            if ceiling.clears is not None and ceiling.level.rank >= 2
+        )
+
+    def above(self, probe: PlainProbe) -> bool:
+        return probe.above.get(self.alarm(), False) and probe.reading_ms is not None
+
+    def follow_heat(self, t_ms: int, hot_before: list[bool], events: list[str], *, latched_before: int) -> list[float]:
+        """Events: of each probe, "" = it was not read anew, else "hot", "low", or "read"."""
+        for probe, hot in zip(self.probes, hot_before, strict=True):
+            probe.hot = hot
+        if not latched_before:
+            self.eased_ms = None
+            for probe in self.probes:
+                probe.coolest_c = nan
+        if not self.latched or not any(events):
+            return []
+        passes = any(event == "hot" and not hot for event, hot in zip(events, hot_before, strict=True))
+        renewed = passes and self.eased_ms not in (None, t_ms)
+        told = [probe.coolest_c for probe in self.probes] if renewed else []
+        for probe, event in zip(self.probes, events, strict=True):
+            probe.hot = event == "hot" or (probe.hot and event != "low")
+            probe.cool(read=event != "", anew="hot" in events)
+        if any(p.hot and (p.reading_ms is None or t_ms - p.reading_ms <= GAP_MS) for p in self.probes):
+            self.eased_ms = None
+        elif self.eased_ms is None:
+            self.eased_ms = t_ms
+        return told
+
+    def judge(self, probe: PlainProbe, t_ms: int, temperature_c: float, *, late: bool) -> str:
         new = not late and (probe.reading_ms is None or t_ms > probe.reading_ms)
         step_ms = None if probe.reading_ms is None else t_ms - probe.reading_ms
         trusted = new and step_ms is not None and step_ms <= GAP_MS
-        if new:
-            self.judge_rise(probe, t_ms, temperature_c, step_ms if trusted else None)
+        event = "read" if new else ""
+        runs_away = new and self.judge_rise(probe, t_ms, temperature_c, step_ms if trusted else None)
         for number, ceiling in enumerate(self.rules.ceilings):
-            if temperature_c >= ceiling.at_c:
-                if ceiling.clears is None:
+            if ceiling.clears is None:
+                if temperature_c >= ceiling.at_c:
                     self.latched = max(self.latched, ceiling.level.rank)
-                else:
-                    self.pass_ceiling(probe, number, t_ms, aside=not new)
-            elif new and ceiling.clears is not None and temperature_c < ceiling.clears.below_c:
-                if not (trusted and probe.reading_c < ceiling.clears.below_c):
+            elif temperature_c >= ceiling.at_c or runs_away:
+                self.pass_ceiling(probe, number, t_ms, aside=not new)
+                if temperature_c < ceiling.clears.below_c:
                     probe.low_since_ms[number] = t_ms
-                if t_ms - probe.low_since_ms[number] >= ceiling.clears.after_s * 1000:
-                    probe.above[number] = False
+                if new and number == self.alarm():
+                    event = "hot"
+            elif new and self.stays_low(probe, number, ceiling.clears, t_ms, temperature_c, trusted=trusted):
+                event = "low" if number == self.alarm() else event
         if new:
             probe.reading_c, probe.reading_ms = temperature_c, t_ms
+        return event
 
-    def judge_rise(self, probe: PlainProbe, t_ms: int, temperature_c: float, step_ms: int | None) -> None:
+    def stays_low(
+        self, probe: PlainProbe, number: int, clears: Hysteresis, t_ms: int, temperature_c: float, *, trusted: bool
+    ) -> bool:
+        if temperature_c >= clears.below_c:
+            return False
+        if not (trusted and probe.reading_c < clears.below_c):
+            probe.low_since_ms[number] = t_ms
+        long_enough = t_ms - probe.low_since_ms[number] >= clears.after_s * 1000
+        if long_enough:
+            probe.above[number] = False
+        return long_enough
+
+    def judge_rise(self, probe: PlainProbe, t_ms: int, temperature_c: float, step_ms: int | None) -> bool:
         if step_ms is None or temperature_c - probe.reading_c < step_ms / 1000 - 1e-3:
             probe.rising_since_ms = None
-            return
+            return False
         if probe.rising_since_ms is None:
             probe.rising_since_ms = probe.reading_ms
         long_ms = t_ms - probe.rising_since_ms
         collapsed = any(voltage.fallen for voltage in self.voltages)
         if long_ms > max(3000, step_ms) and (temperature_c >= MAX_OPERATING_C or collapsed):
             self.latched = 4
+            return True
+        return False
 
     def pass_ceiling(self, probe: PlainProbe, number: int, t_ms: int, *, aside: bool) -> None:
         passed_ms = probe.passed_ms.get(number, -1)
@@ -170,8 +230,11 @@ def histories(draw, temperatures=TEMPERATURES_C, steps=STEPS_MS, packs=3) -> His
     )
 
 
-def detected(history: History, rules: Rules, cuts: list[int]) -> list[tuple[int, int, int]]:
-    """(row, rank before, rank) of each change, in order of arrival."""
+Found = list[tuple[int, int, int, list[float]]]
+"""(row, rank before, rank, how far each probe had cooled where heat is renewed) of each change, in order of arrival."""
+
+
+def detected(history: History, rules: Rules, cuts: list[int]) -> Found:
     states = PackStates(
         temperature_channels=history.temperatures_c.shape[1],
         voltage_channels=history.voltages_v.shape[1],
@@ -196,23 +259,34 @@ def detected(history: History, rules: Rules, cuts: list[int]) -> list[tuple[int,
             ),
         )
         found += [
-            (first + int(order[row]), int(before), int(rank))
-            for row, before, rank in zip(crossings.row, crossings.rank_before, crossings.rank, strict=True)
+            (
+                first + int(order[row]),
+                int(crossings.rank_before[k]),
+                int(crossings.rank[k]),
+                plain(crossings.coolest_c[k].tolist()) if crossings.renewed[k] else [],
+            )
+            for k, row in enumerate(crossings.row)
+            if crossings.renewed[k] or crossings.rank_before[k] != crossings.rank[k]
         ]
     return sorted(found)
 
 
-def explained(history: History, rules: Rules) -> list[tuple[int, int, int]]:
+def plain(values_c: list[float]) -> list[float]:
+    """Without NaN, which equals nothing: -1 for it."""
+    return [-1.0 if isnan(value) else value for value in values_c]
+
+
+def explained(history: History, rules: Rules) -> Found:
     packs = [
         PlainPack(rules, history.temperatures_c.shape[1], history.voltages_v.shape[1]) for _ in range(history.packs)
     ]
     found = []
     for row, number in enumerate(history.pack):
-        before, after = packs[number].take(
+        before, after, renewed = packs[number].take(
             int(history.t_ms[row]), history.temperatures_c[row].tolist(), history.voltages_v[row].tolist()
         )
-        if before != after:
-            found.append((row, before, after))
+        if before != after or renewed:
+            found.append((row, before, after, plain(renewed)))
     return found
 
 
@@ -226,6 +300,21 @@ def test_it_says_what_the_plain_rules_say(history, rules):
 @given(history=histories(temperatures=COOL_C, steps=st.sampled_from([1000, 2000, 10_000, -3000]), packs=1))
 def test_it_says_what_the_plain_rules_say_of_long_stays(history):
     assert detected(history, TWO_CLEARING, history.cuts) == explained(history, TWO_CLEARING)
+
+
+REHEATING_C = st.sampled_from([20.0, 20.0, 30.0, 41.0, 54.0, 57.0, 61.0, 85.0, nan])
+REHEATING_STEPS_MS = st.sampled_from([0, 10_000, 20_000, 30_000, 30_000, 30_000, 31_000, -20_000])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    history=histories(temperatures=REHEATING_C, steps=REHEATING_STEPS_MS, packs=2),
+    rules=st.sampled_from([RULES, TWO_CLEARING]),
+)
+def test_it_says_what_the_plain_rules_say_of_packs_that_cool_and_heat_again(history, rules):
+    expected = explained(history, rules)
+    assert detected(history, rules, history.cuts) == expected
+    assert detected(history, rules, [len(history.pack)]) == expected
 
 
 @settings(max_examples=150, deadline=None)
@@ -251,7 +340,7 @@ def test_rows_that_come_again_change_nothing(history, data):
         voltages_v=history.voltages_v[order],
         cuts=[],
     )
-    found = [(order[row], before, rank) for row, before, rank in detected(doubled, RULES, [len(order)])]
+    found = [(order[row], *change) for row, *change in detected(doubled, RULES, [len(order)])]
     assert found == detected(history, RULES, [len(history.pack)])
 
 
@@ -269,7 +358,7 @@ def ranks(history: History, temperatures_c: np.ndarray) -> np.ndarray:
         cuts=[],
     )
     level = np.zeros(len(history.pack), int)
-    for row, _, rank in detected(other, RULES, [len(history.pack)]):
+    for row, _, rank, _ in detected(other, RULES, [len(history.pack)]):
         level[row:] = rank
     return level
 

@@ -242,9 +242,98 @@ def test_after_a_restart_critical_stays_latched(assignment, received, start_ms):
     engine = Engine()
     engine.assign([assignment()])
     engine.restore(PACK, standing=Standing(level=Level.CRITICAL, peak=Level.CRITICAL, since_ms=start_ms - 1000))
-    assert told(engine.observe([received([0, 100], [25, 85])])) == []
+    assert told(engine.observe([received([0, 100], [85, 25])])) == []
     runaway = received([101, 102, 103, 104, 105], [90, 100, 110, 120, 130])
     assert told(engine.observe([runaway])) == [("pack-1", "runaway")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("probe: 25 25 61", ["2 critical"]),
+        ("probe: 25 25 61 25x10 61", ["2 critical"]),
+        ("probe: 85 61 25x10 61", []),
+        ("probe: 85 25x70 61", ["71 critical"]),
+        ("probe: _ _ 61", []),
+        ("probe: _ _ 59 61", ["3 critical"]),
+        ("at 0 0 1\nprobe: 25 _ 25\nprobe: _ 61 62\nsent 0-0 1-2", []),
+        ("probe: 25 61 25\nsent 2-2 0-1", []),
+    ],
+    ids=[
+        "cool at the start, then hot",
+        "hot again once only",
+        "hot at the start: what the people know goes on",
+        "hot at the start, and cooled since",
+        "nothing measured is not cool",
+        "below the ceiling is cool enough for a start",
+        "channels one by one are one row",
+        "late rows call nobody",
+    ],
+)
+def test_after_a_restart_the_first_rows_say_whether_a_latched_pack_is_cool(
+    assignment, scenario, start_ms, text, expected
+):
+    for cut in (True, False):
+        engine = Engine()
+        engine.assign([assignment()])
+        engine.restore(PACK, standing=Standing(level=Level.CRITICAL, peak=Level.CRITICAL, since_ms=start_ms - 1000))
+        batches = scenario(text).batches()
+        found = [t for each in batches for t in engine.observe([each])] if cut else engine.observe(batches)
+        assert [f"{(t.sampled_at_ms - start_ms) / 1000:g} {t.level}" for t in found] == expected
+        assert all(t.renewed and t.before is t.level for t in found)
+
+
+def test_heat_of_another_provenance_renews_nothing(engine, received):
+    engine.observe([received([0], [85])])
+    engine.observe([received(range(1, 70), [25] * 69)])
+    found = engine.observe([received([100, 101], [61, 85], provenance=Provenance.REPLAYED)])
+    assert [(t.level, t.renewed) for t in found] == [(Level.WARNING, False), (Level.CRITICAL, False)]
+    assert [(t.subject, t.renewed) for t in engine.observe([received([102], [61])])] == [(PACK, True)]
+
+
+def test_a_frame_that_comes_again_renews_nothing(engine, received):
+    engine.observe([received([0], [85], boot_id="1-a", frame=1)])
+    engine.observe([received(range(1, 70), [25] * 69, boot_id="1-a", frame=2)])
+    hot = received([70], [61], boot_id="1-a", frame=3)
+    assert [t.renewed for t in engine.observe([hot, hot])] == [True]
+    assert engine.observe([hot, received([70], [61])]) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "renewed"),
+    [
+        ([85, *[25] * 99], [25] * 100, True),
+        ([85, *[25] * 9], [25] * 10, False),
+        ([85, 85, 85], [25] * 3, False),
+        ([85], [25] * 100, True),
+    ],
+    ids=["both are cool", "the first not for long enough", "the first is hot", "the first is gone"],
+)
+def test_a_packs_other_unit_renews_when_neither_is_hot(assignment, received, first, second, renewed):
+    engine = Engine()
+    engine.assign([assignment("unit-1", pack_id="pack-1"), assignment("unit-2", pack_id="pack-1")])
+    engine.observe([received([0], [25], unit_id="unit-2")])
+    engine.observe([received(range(1, 1 + len(first)), first)])
+    engine.observe([received(range(1, 1 + len(second)), second, unit_id="unit-2")])
+    found = engine.observe([received([1 + len(second)], [62], unit_id="unit-2")])
+    assert [(t.renewed, t.level, t.unit_id) for t in found] == [(True, Level.CRITICAL, "unit-2")] * renewed
+    assert [t.reasons for t in found] == [("hot again: probe 1 is 62.0 degC, above 60 degC; it had cooled",)] * renewed
+
+
+def test_what_a_series_leaves_says_whether_heat_is_renewed_in_the_next(engine, received):
+    """Other channels begin another series: heat that goes on is no news, heat after a cool hour is."""
+    engine.observe([received([0], [85])])
+    assert told(engine.observe([received([1, 2], [[25, 25], [86, 25]])])) == []
+    engine.observe([received(range(3, 80), [[25, 25]] * 77)])
+    assert [t.renewed for t in engine.observe([received([81], [61])])] == [True]
+
+
+def test_each_replay_is_a_fresh_pack_under_the_old_latch(engine, received):
+    first = received(range(3), [25, 61, 85], provenance=Provenance.REPLAYED, boot_id="r-1", frame=1)
+    second = received(range(3), [25, 61, 85], provenance=Provenance.REPLAYED, boot_id="r-2", frame=1)
+    engine.observe([first])
+    (transition,) = engine.observe([second])
+    assert (transition.renewed, transition.level) == (True, Level.CRITICAL)
 
 
 def test_after_a_restart_a_warning_clears_when_every_probe_is_cool(assignment, received, start_ms):

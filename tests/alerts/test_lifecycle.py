@@ -19,6 +19,7 @@ LIVES = [
     ("a person acknowledges", RAISED, Action.ACKNOWLEDGE, ACKNOWLEDGED),
     ("a person may close what is raised", RAISED, Action.CLOSE, CLOSED),
     ("what worsens after it was acknowledged is raised again", ACKNOWLEDGED, Action.WORSEN, RAISED),
+    ("what is hot again under its latch is raised again", ACKNOWLEDGED, Action.RENEW, RAISED),
     ("what eases stays acknowledged", ACKNOWLEDGED, Action.EASE, ACKNOWLEDGED),
     ("acknowledged and cleared is over", ACKNOWLEDGED, Action.CLEAR, CLOSED),
     ("a person may close what is acknowledged", ACKNOWLEDGED, Action.CLOSE, CLOSED),

@@ -120,6 +120,60 @@ TABLE = [
         ["0 warning"],
     ),
     (
+        "a latched pack that cooled and heats calls again",
+        "probe: 85 41x70 61 81",
+        ["0 critical", "71 critical again"],
+    ),
+    (
+        "each time anew, but once a time",
+        "probe: 85 41x70 61 85 61 41x70 62 65",
+        ["0 critical", "71 critical again", "144 critical again"],
+    ),
+    ("59 s below 55 degC are not cool yet", "probe: 85 41x60 61", ["0 critical"]),
+    ("60 s are", "probe: 85 41x61 61", ["0 critical", "62 critical again"]),
+    ("between 55 and 60 degC a latched pack has not cooled", "probe: 85 56x200 61", ["0 critical"]),
+    ("an outage does not cool it", "at 0 3600 3601\nprobe: 85 41 61", ["0 critical"]),
+    (
+        "what worsens after it had cooled is worse, not renewed",
+        "every 10 s\nprobe: 85 41x10 85 96 107",
+        ["0 critical", "110 critical again", "120 runaway"],
+    ),
+    (
+        "a renewed runaway needs no 60 degC",
+        "probe: 25x4 25>41x8 41x90 41>57x8\nvoltage: 3.7x6 2.5x104",
+        ["7 runaway", "105 runaway again"],
+    ),
+    (
+        "while one probe is hot, another one's heat is no news",
+        "probe: 85x100 85\nprobe: 41x100 61",
+        ["0 critical"],
+    ),
+    (
+        "a hot probe that died does not hide that another heats up",
+        "probe: 85 _x100 _\nprobe: 41x101 61",
+        ["0 critical", "101 critical again"],
+    ),
+    (
+        "a hot probe that comes and goes calls nobody",
+        "probe: 85 _x100 85 _x100 85\nprobe: 41x203",
+        ["0 critical"],
+    ),
+    (
+        "late rows never renew",
+        "probe: 85 41x100 61 41x3\nsent 0-0 102-104 1-101",
+        ["0 critical"],
+    ),
+    (
+        "a late hot row does not hide live heat after it",
+        "probe: 85 41x80 65 41x3 61\nsent 0-80 82-84 81-81 85-85",
+        ["0 critical", "85 critical again"],
+    ),
+    (
+        "rows that come twice renew once",
+        "probe: 85 41x70 61 41x3\nsent 0-40 0-71 71-74 60-74",
+        ["0 critical", "71 critical again"],
+    ),
+    (
         "a late hot row raises, with its own time",
         "probe: 25 65 25x10\nsent 0-0 2-11 1-1",
         ["1 warning"],
@@ -154,7 +208,7 @@ TABLE = [
 
 def changes_of(engine: Engine, batches, start_ms: int) -> list[str]:
     return [
-        f"{(transition.sampled_at_ms - start_ms) / 1000:g} {transition.level}"
+        f"{(transition.sampled_at_ms - start_ms) / 1000:g} {transition.level}{' again' * transition.renewed}"
         for received in batches
         for transition in engine.observe([received])
     ]
@@ -191,6 +245,17 @@ def test_levels(scenario, assignment, start_ms, text, expected):
                 "probe 1 is 70.0 degC and rises 1.5 degC/s, 1 degC/s or more for 30.0 s",
                 "that is hotter than the pack may get in use, 60 degC",
                 "thermal runaway by GB 38031-2025, C.5.3.7",
+            ],
+        ),
+        (
+            "probe: 20x13\nprobe: 85 45x5 41.25 43x5 61.25",
+            ["hot again: probe 2 is 61.2 degC, above 60 degC; it had cooled to 41.2 degC"],
+        ),
+        (
+            "probe: 85 45x11 83\nprobe: 85 44x11 84",
+            [
+                "hot again: probe 2 is 84.0 degC, above 80 degC; it had cooled to 44.0 degC",
+                "probe 1 is 83.0 degC, above 80 degC",
             ],
         ),
         ("probe: 62 54x61", ["all probes that were hot stayed below 55 degC for 60 s"]),

@@ -194,6 +194,48 @@ async def test_a_restart_while_critical_keeps_it_latched_and_raises_no_second(ho
     assert house.kept()[0].state is AlertState.RAISED
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_heat_after_an_acknowledged_critical_calls_people_again(house, received, restarted):
+    service = await house.start()
+    service.observe([received([0], [85])])
+    (alert,) = await eventually(house.kept, "an alert")
+    await service.acknowledge(alert.alert_id, version=1, by="Ann", comment="seen", now=house.clock())
+    if restarted:
+        await house.stop()
+        service = await house.start()
+        service.observe([received([1000], [41.25])])
+    else:
+        service.observe([received(range(1, 70), [41.25] * 69)])
+    assert house.told[-1].state is AlertState.ACKNOWLEDGED
+    service.observe([received([1001], [61.5])])
+    await eventually(lambda: house.told[-1].state is AlertState.RAISED, "people are called again")
+    await eventually(lambda: service.counters().unsaved_changes == 0, "all is saved")
+    (kept,) = house.kept()
+    assert (kept.state, kept.level, kept.acknowledged_by) == (AlertState.RAISED, Level.CRITICAL, None)
+    assert kept.reasons == ["hot again: probe 1 is 61.5 degC, above 60 degC; it had cooled to 41.2 degC"]
+    events = house.registry.alert_events(alert.alert_id)
+    assert [(event.action, event.actor) for event in events] == [
+        ("raise", None),
+        ("acknowledge", "Ann"),
+        ("renew", None),
+    ]
+    service.observe([received([1002], [85])])
+    assert service.counters().unsaved_changes == 0
+
+
+async def test_heat_is_renewed_after_an_acknowledgement_elsewhere(house, received):
+    service = await house.start()
+    service.observe([received([0], [85]), received(range(1, 70), [25] * 69)])
+    (alert,) = await eventually(house.kept, "an alert")
+    elsewhere(house, alert.alert_id, "acknowledge", state=AlertState.ACKNOWLEDGED, acknowledged_by="Eve")
+    await eventually(lambda: house.told[-1].state is AlertState.ACKNOWLEDGED, "their step is seen here")
+    elsewhere(house, alert.alert_id, "acknowledge", acknowledgement_comment="on the phone")
+    service.observe([received([71], [61])])
+    await eventually(lambda: house.kept()[0].state is AlertState.RAISED, "raised after both of their steps")
+    actions = [event.action for event in house.registry.alert_events(alert.alert_id)]
+    assert actions == ["raise", "acknowledge", "acknowledge", "renew"]
+
+
 async def test_after_a_restart_what_was_closed_is_not_raised_by_its_own_samples(house, received):
     service = await house.start()
     hot = received([0, 1], [85, 85], boot_id="1-a", frame=1)
