@@ -1,4 +1,4 @@
-"""The host's connection to the broker: paho's network thread, STATE by the standard, commands to edge nodes.
+"""The host's connection to the broker: a network thread, STATE by the standard, commands to edge nodes.
 
 Source: Sparkplug 3.0, chapter 5, "Host Application Session Establishment" and "... Termination".
 """
@@ -11,15 +11,17 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from ingest.bulk_client import BulkClient
 from ingest.host import acknowledgement_command, rebirth_command
 from ingest.inbox import Arrival, LinkChange
 from telemetry.sparkplug.topics import NAMESPACE, MessageType, Topic, encode_state, format_topic, state_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from paho.mqtt.client import Client, MQTTMessage
 
     from ingest.acknowledging import Due
     from ingest.inbox import Inbox
@@ -31,6 +33,7 @@ RECONNECT_S = (1, 5)
 """The first and the longest wait before another attempt, doubling between; paho counts in whole seconds."""
 CONNECT_WITHIN_S = 2.0
 """An attempt under way holds up an orderly stop: no longer than this."""
+_TOPICS_KEPT = 65_536
 GOODBYE_S = 1.0
 """How long the death certificate may take on an orderly stop; the will follows otherwise."""
 
@@ -63,8 +66,9 @@ class HostConnection:
         self._stopping = False
         self._log = structlog.get_logger("ingest.broker").bind(host=access.host, port=access.port)
         # The id is new with every process: with a fixed one, two workers would throw each other off for ever.
-        self._client = Client(
+        self._client = BulkClient(
             CallbackAPIVersion.VERSION2,
+            on_bulk=self._arrived,
             client_id=f"packwatch-host-{host_id}-{secrets.token_hex(4)}"[:64],
             clean_session=True,
             protocol=MQTTProtocolVersion.MQTTv311,
@@ -79,7 +83,8 @@ class HostConnection:
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
         self._client.on_disconnect = self._disconnected
-        self._client.on_message = self._arrived
+        self._client.on_message = self._arrived_alone
+        self._topics: dict[bytes, str] = {}
 
     def start(self) -> None:
         """Begin to connect; returns at once, whether the broker is there or not."""
@@ -150,12 +155,23 @@ class HostConnection:
             self._log.warning("broker_lost", reason=str(reason))
         self._inbox.put(LinkChange(up=False, at_ms=self._now_ms()))
 
-    def _arrived(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+    def _arrived(self, messages: list[tuple[bytes, bytes]]) -> None:
+        at_ms, topics = self._now_ms(), self._topics
+        arrivals = [Arrival(topics.get(topic) or self._topic(topic), payload, at_ms) for topic, payload in messages]
+        self._inbox.put_all(arrivals)
+
+    def _arrived_alone(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        self._arrived([(message._topic, bytes(message.payload))])  # noqa: SLF001 - the bytes, which paho shows decoded only
+
+    def _topic(self, name: bytes) -> str:
         try:
-            topic = message.topic
+            topic = name.decode()
         except UnicodeDecodeError:
-            topic = repr(message._topic)  # noqa: SLF001 - the bytes, which paho shows decoded only
-        self._inbox.put(Arrival(topic, bytes(message.payload), self._now_ms()))
+            topic = repr(name)
+        if len(self._topics) >= _TOPICS_KEPT:
+            self._topics.clear()
+        self._topics[name] = topic
+        return topic
 
 
 def _commands_of(fleet_id: str, gateway_id: str) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Arrival(NamedTuple):
@@ -56,9 +59,14 @@ class Inbox:
 
     def put(self, item: Arrival | LinkChange) -> None:
         """From the network thread."""
+        self.put_all([item])
+
+    def put_all(self, items: Sequence[Arrival | LinkChange]) -> None:
+        """From the network thread, in their order."""
+        size = sum(map(_size, items))
         with self._lock:
-            self._items.append(item)
-            self._bytes += _size(item)
+            self._items.extend(items)
+            self._bytes += size
             if self._bytes > self._max_bytes:
                 self._make_room()
             wake = not self._woken
