@@ -46,7 +46,10 @@ async def keep_link(
 
 
 async def run_until_first_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all until one returns or raises; cancel the others. A link error is raised as itself, not in a group."""
+    """Run all until one returns or raises; cancel the others. An error is raised as itself.
+
+    No TaskGroup: Python 3.11 leaves the parent of a failed one marked as cancelled.
+    """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import structlog
 
 from gateway.outbox_file import SMALL_BYTES, OutboxFile
-from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classified, open_database
+from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classified, open_database, set_aside
 from gateway.ranges import RangeSet
 from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
 from gateway.room import SOFT_SHARE, make_room
@@ -134,20 +134,29 @@ class Outbox:
         max_age_s: float = DEFAULT_MAX_AGE_S,
         gives_up: bool = True,
     ) -> Outbox:
-        """Open or make the outbox at `path`; None = one in memory, that ends with the process.
+        """Open or make the outbox at `path`, setting aside a damaged one; None = in memory, ending with the process.
 
         `gives_up`: make room when it is full, as `room` says; False = take nothing more until something is settled.
 
         Raises OutboxFullError while the disk does not let it.
         """
 
-        def opened() -> OutboxFile:
-            database = open_database(path, max_bytes=max_bytes, now_ms=_now_ms())
+        def loaded() -> OutboxFile:
+            database = open_database(path, max_bytes=max_bytes)
             try:
                 return OutboxFile(database, fleet_id=fleet_id, gateway_id=gateway_id)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, TypeError, ValueError) as error:
                 database.close()
-                raise classified(error) from error
+                raise _meaning(error) from error
+
+        def opened() -> OutboxFile:
+            try:
+                return loaded()
+            except OutboxDamagedError as error:
+                if path is None:
+                    raise
+                set_aside(path, str(error), _now_ms())
+                return loaded()
 
         return cls(await asyncio.to_thread(opened), max_bytes=max_bytes, max_age_s=max_age_s, gives_up=gives_up)
 
@@ -374,20 +383,20 @@ class Outbox:
             file.before_commit()
             database.execute("COMMIT")
         except Exception as failed:  # noqa: BLE001  # whoever asked is told; the thread goes on
-            error = classified(failed) if isinstance(failed, sqlite3.Error) else failed
+            error = _meaning(failed)
             try:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 file.forget_changes()
-            except sqlite3.Error as broken:
-                error = classified(broken)
+            except (sqlite3.Error, TypeError, ValueError) as broken:
+                error = _meaning(broken)
         if len(jobs) > 1 and error is not None and not isinstance(error, OutboxDamagedError):
             for job in jobs:  # what one could not do must not keep the others from it, say a settlement that makes room
                 self._transact([job])
             return
         try:
             state = _State.of(file)
-        except sqlite3.Error:
+        except (sqlite3.Error, AttributeError):  # it could not even be read again
             state = self._state
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._finish, jobs, results, error, state)
@@ -405,6 +414,13 @@ class Outbox:
         self._above = RangeSet(len(state.above) + 1)
         for first, last in state.above:
             self._above.add(first, last)
+
+
+def _meaning(error: Exception) -> Exception:
+    """What to do about an error of a transaction: SQLite's are classified; a row that nobody wrote is damage."""
+    if isinstance(error, sqlite3.Error):
+        return classified(error)
+    return OutboxDamagedError(repr(error)) if isinstance(error, TypeError | ValueError) else error
 
 
 def _entry(sequence: int, arrival: FrameArrival, fix: ClockFix) -> OutboxEntry:

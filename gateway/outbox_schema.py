@@ -81,25 +81,14 @@ def classified(error: sqlite3.Error) -> Exception:
     return error
 
 
-def open_database(path: Path | None, *, max_bytes: int, now_ms: int) -> sqlite3.Connection:
-    """Open the outbox at `path`, or make it; None = in memory. A damaged file is set aside first, with a log line.
+def open_database(path: Path | None, *, max_bytes: int) -> sqlite3.Connection:
+    """Open the outbox at `path`, or make it; None = in memory.
 
     Durability: WAL with synchronous FULL. A frame is acknowledged, and so deleted by its unit, after the commit, and a
     vehicle's box loses its power without warning: with NORMAL the last commits would be gone, and their sequence
     numbers given again. One commit carries all frames of a turn, so the cost is one fsync a turn and not one a frame.
-    Raises OutboxFullError where the disk does not let it be opened.
+    Raises OutboxFullError where the disk does not let it be opened, OutboxDamagedError for what is no outbox.
     """
-    try:
-        return _open(path, max_bytes)
-    except sqlite3.Error as error:
-        cause = classified(error)
-        if path is None or not isinstance(cause, OutboxDamagedError):
-            raise cause from error
-        set_aside(path, str(error), now_ms)
-    except OutboxDamagedError as error:
-        if path is None:
-            raise
-        set_aside(path, str(error), now_ms)
     try:
         return _open(path, max_bytes)
     except sqlite3.Error as error:
@@ -107,7 +96,7 @@ def open_database(path: Path | None, *, max_bytes: int, now_ms: int) -> sqlite3.
 
 
 def set_aside(path: Path, why: str, now_ms: int) -> None:
-    """Rename the file and what SQLite keeps beside it, for whoever wants to salvage it."""
+    """Rename a damaged file, and what SQLite keeps beside it, for whoever wants to salvage it; tell so."""
     aside = path.with_name(f"{path.name}.damaged-{now_ms}")
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)

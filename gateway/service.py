@@ -11,6 +11,7 @@ import structlog
 
 from gateway.counters import GatewayCounters, Refusals
 from gateway.intake import Intake
+from gateway.link_keeper import run_until_first_ends
 from gateway.local_link import LocalLink
 from gateway.node_metrics import REFUSED
 from gateway.outbox import Outbox, OutboxDamagedError, OutboxFullError
@@ -73,17 +74,14 @@ class GatewayService:
             try:
                 await gateway.start()
                 await gateway.run()
-            except* OutboxDamagedError as damaged:
+            except OutboxDamagedError as damaged:
                 # The file is set aside as it is opened again.
-                _log.error("outbox_unreadable", gateway_id=self._settings.gateway_id, error=str(damaged.exceptions[0]))
+                _log.error("outbox_unreadable", gateway_id=self._settings.gateway_id, error=str(damaged))
                 self.counters.outboxes_set_aside += 1
             finally:
                 self._bd_seq = gateway.session.bd_seq
                 self.ready.clear()
                 await outbox.close()
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError
 
     async def drained(self) -> None:
         """Wait until nothing is owed: every record taken so far is settled, or published where nobody acknowledges.
@@ -188,13 +186,8 @@ class _Gateway:
         )
 
     async def run(self) -> None:
-        """Run until cancelled."""
-        name = self._settings.gateway_id
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._time.run(), name=f"gateway-{name}-time")
-            tasks.create_task(self._uplink.run(), name=f"gateway-{name}-uplink")
-            tasks.create_task(self._local.run(), name=f"gateway-{name}-local")
-            tasks.create_task(self._watch_over(), name=f"gateway-{name}-watch")
+        """Run until cancelled, or until one of its parts fails."""
+        await run_until_first_ends(self._time.run(), self._uplink.run(), self._local.run(), self._watch_over())
 
     def is_drained(self) -> bool:
         """Whether nothing is owed to the cloud."""

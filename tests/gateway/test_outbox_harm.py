@@ -177,6 +177,15 @@ async def test_a_file_that_turns_bad_while_it_is_used_says_so(tmp_path):
     await box.close()
 
 
+async def test_a_row_that_nobody_wrote_is_damage_too(tmp_path):
+    box = await opened(tmp_path / "outbox")
+    await box.take([frame(0)])
+    box._file.database.execute("UPDATE records SET payload = x'00ff'")
+    with pytest.raises(OutboxDamagedError):
+        await all_of(box)
+    await box.close()
+
+
 PLAN = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.integers(1, 9)),
