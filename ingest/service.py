@@ -41,7 +41,7 @@ INBOX_BYTES = 64 * 1024 * 1024
 """Messages that wait to be decoded: what the broker itself would hold before it cuts a subscriber off."""
 WRITER_BYTES = 128 * 1024 * 1024
 """Batches that wait for the store: a minute of 1,000 units at full detail. **assumed**"""
-TURN_MESSAGES = 256
+TURN_MESSAGES = 1024
 """Messages decoded before the event loop gets its turn: some 20 ms. **assumed**"""
 GATHER_S = 0.02
 """How long messages gather once the inbox was emptied: bulk work costs less, and 20 ms are nothing to an alarm."""

@@ -27,13 +27,18 @@ class KnownUnits:
     def __init__(self, directory: UnitDirectory) -> None:
         self._directory = directory
         self._by_kinds: dict[tuple[ChannelKind, ...], KnownUnit] = {}
+        self._of: dict[str, tuple[Assignment, KnownUnit]] = {}
 
     def of(self, unit_id: str) -> KnownUnit | None:
         """The unit; None = not registered."""
         assignment = self._directory.assignment(unit_id)
         if assignment is None:
             return None
+        seen = self._of.get(unit_id)
+        if seen is not None and seen[0] is assignment:
+            return seen[1]
         known = self._by_kinds.get(assignment.voltage_kinds)
         if known is None:
             known = self._by_kinds[assignment.voltage_kinds] = KnownUnit(voltage_kinds=assignment.voltage_kinds)
+        self._of[unit_id] = assignment, known
         return known

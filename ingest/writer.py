@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FLUSH_BYTES = 16 * 1024 * 1024
 """The largest flush: some 100 ms of the store's work. **assumed**"""
-FLUSH_EVERY_S = 0.1
+FLUSH_EVERY_S = 0.2
 """A flush gathers at least this long: many small commits cost more than one. **assumed**"""
 BACKOFF_S = (0.1, 5.0)
 """The first and the longest wait before a store that was away is asked again; doubling between. **assumed**"""

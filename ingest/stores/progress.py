@@ -62,6 +62,13 @@ class FrameRanges:
         twin._firsts, twin._lasts = self._firsts.copy(), self._lasts.copy()
         return twin
 
+    def grown_into(self, after: FrameRanges) -> dict[int, int] | None:
+        """First to last of the ranges that are longer in `after`, if that has the same ranges otherwise; else None."""
+        if self._firsts != after._firsts:
+            return None
+        pairs = zip(self._firsts, self._lasts, after._lasts, strict=True)
+        return {first: last for first, before, last in pairs if last != before}
+
     def ranges(self) -> dict[int, int]:
         """First frame of each range to its last."""
         return dict(zip(self._firsts, self._lasts, strict=True))
@@ -78,6 +85,9 @@ class RangeChanges:
 
     @classmethod
     def between(cls, before: FrameRanges, after: FrameRanges) -> RangeChanges:
+        grown = before.grown_into(after)
+        if grown is not None:
+            return cls(extended=grown, gone=(), added={})
         old, new = before.ranges(), after.ranges()
         return cls(
             extended={first: last for first, last in new.items() if first in old and old[first] != last},
