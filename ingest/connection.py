@@ -81,6 +81,7 @@ class HostConnection:
         self._client.connect_timeout = CONNECT_WITHIN_S
         self._client.on_pre_connect = self._before_connect
         self._client.on_connect = self._connected
+        self._client.on_connect_fail = self._unreachable
         self._client.on_subscribe = self._subscribed
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._arrived_alone
@@ -134,6 +135,9 @@ class HostConnection:
         self._timestamp_ms = self._now_ms()
         if self._primary:
             self._client.will_set(self._state_topic, encode_state(False, self._timestamp_ms), qos=1, retain=True)  # noqa: FBT003 - the same
+
+    def _unreachable(self, _client: Client, _userdata: Any) -> None:
+        self._log.warning("broker_unreachable", retrying=True)
 
     def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:

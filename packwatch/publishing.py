@@ -12,7 +12,8 @@ import structlog
 if TYPE_CHECKING:
     from telemetry.broker import BrokerAccess
 
-_RETRY_S = 0.5
+_RETRY_S = (0.5, 10.0)
+"""The first and the longest wait before another attempt, doubling between."""
 
 
 class BrokerAwayError(ConnectionError):
@@ -49,10 +50,12 @@ class Publisher:
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
+        wait_s = _RETRY_S[0]
         while True:
             try:
                 async with client_of(self._access) as client:
                     self._client = client
+                    wait_s = _RETRY_S[0]
                     async for _ in client.messages:  # subscribes to nothing: ends with the connection
                         pass
             except aiomqtt.MqttError as error:
@@ -62,4 +65,5 @@ class Publisher:
                 self._log.warning("publisher_disconnected", reason=str(error))
             finally:
                 self._client = None
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _RETRY_S[1])
