@@ -58,6 +58,18 @@ def too_many(wait_s: float) -> HTTPException:
     )
 
 
+def only_known_parameters(request: Request) -> None:
+    """Refuse a query that names what the route does not take: a slip of the pen would give another answer than asked.
+
+    As a dependency of a route. Raises HTTPException 422.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        named = ", ".join(f"`{name[:64]}`" for name in unknown[:8])
+        raise HTTPException(422, f"There is no query parameter {named} here; there is {', '.join(known)}.")
+
+
 def add_error_answers(app: FastAPI, try_again_on: Sequence[type[Exception]]) -> None:
     """Every error of a route becomes a Problem. try_again_on: errors of the history that mean "not now"."""
 

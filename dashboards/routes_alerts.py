@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from fastapi import Path as PathParameter
 
-from dashboards.answers import json_answer, problems
+from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.bodies import Acknowledge, Close
 from dashboards.context import Context, House
 from dashboards.models import Alert, AlertEvent
@@ -25,7 +25,7 @@ AlertKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     operation_id="listAlerts",
     response_model=list[Alert],
     responses=problems(422),
-    dependencies=[Depends(reader)],
+    dependencies=[Depends(reader), Depends(only_known_parameters)],
 )
 def alerts(
     house: House,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from dashboards.answers import json_answer, problems
+from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.context import House
 from dashboards.models import QuarantinePage
 from dashboards.rows import to_ms
@@ -15,7 +15,13 @@ router = APIRouter(prefix="/api", tags=["intake"], dependencies=[Depends(reader)
 PREVIEW_BYTES = 256
 
 
-@router.get("/quarantine", operation_id="listQuarantine", response_model=QuarantinePage, responses=problems(422))
+@router.get(
+    "/quarantine",
+    operation_id="listQuarantine",
+    response_model=QuarantinePage,
+    responses=problems(422),
+    dependencies=[Depends(only_known_parameters)],
+)
 def quarantine(
     house: House,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,

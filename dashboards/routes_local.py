@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import StreamingResponse
 
 from dashboards import routes_alerts, routes_packs
-from dashboards.answers import problems
+from dashboards.answers import only_known_parameters, problems
 from dashboards.bodies import Enrolment
 from dashboards.context import House
 from dashboards.models import Alert, BrokerLogin, Enrolled, MqttAddress
@@ -39,6 +39,7 @@ router.add_api_route(
     operation_id="listAlertsLocally",
     response_model=list[Alert],
     responses=problems(422),
+    dependencies=[Depends(only_known_parameters)],
 )
 router.add_api_route(
     "/export",
@@ -46,4 +47,5 @@ router.add_api_route(
     operation_id="exportPackLocally",
     response_class=StreamingResponse,
     responses=problems(404, 422, 503),
+    dependencies=[Depends(only_known_parameters)],
 )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
-from dashboards.answers import json_answer, problems
+from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.context import Context, House
 from dashboards.models import PackDetail, PackRecord, PackSeries
 from dashboards.pack_history import read_pack
@@ -65,6 +65,7 @@ async def pack(pack_id: PackKey, house: House) -> Response:
     operation_id="getPackSeries",
     response_model=PackSeries,
     responses=problems(404, 422, 503),
+    dependencies=[Depends(only_known_parameters)],
 )
 def series(
     pack_id: PackKey,
@@ -88,6 +89,7 @@ def series(
         **problems(404, 422, 503),
         200: {"description": "The file", "content": {"text/csv": {}, "application/vnd.apache.parquet": {}}},
     },
+    dependencies=[Depends(only_known_parameters)],
 )
 async def export(
     pack_id: PackQuery,
