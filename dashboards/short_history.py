@@ -15,9 +15,21 @@ SLOT_MS = 10_000
 SLOTS = 60
 """Ten minutes of spark line. **assumed**: long enough to see a trend, short enough to draw in a table row."""
 RISE_WINDOW_MS = 300_000
-"""The rise is taken over five minutes, so that a step of the wire (0.05 degC) shows as 0.01 degC/min. **assumed**"""
+"""The rise is taken over five minutes, so that a step of the wire (0.05 degC) shows as 0.01 degC/min. **assumed**
+The page names it."""
 RISE_SPAN_MIN_MS = 60_000
 """Below a minute of history a rise is mostly noise and is not shown. **assumed**"""
+JUMP_C = 10.0
+"""A newest slot this far from the one before it waits for the next one to confirm it: it may be one wild reading.
+**assumed**"""
+AGREE_C_PER_MIN = 0.5
+"""Slopes over short and over all distances that differ by more have a step between them. **assumed**"""
+_WINDOW_SLOTS = RISE_WINDOW_MS // SLOT_MS + 1
+_EARLIER, _LATER = np.triu_indices(_WINDOW_SLOTS, k=1)
+_APART_MIN: NDArray[np.float32] = ((_LATER - _EARLIER) * (SLOT_MS / 60_000)).astype(np.float32)
+"""Of each pair of slots in the window, min."""
+_SHORT: NDArray[np.bool_] = (_APART_MIN > 0.4) & (_APART_MIN < 1.6)
+"""Pairs 30 to 90 s apart: of those in a full window a step crosses a quarter, and of all pairs up to half."""
 _PENDING_MAX = 64
 """Batches held back before they are worked in, so that a replay at full speed costs no memory."""
 
@@ -50,21 +62,29 @@ class ShortHistory:
         return tuple(None if math.isnan(c) else round(c, 2) for c in self._hottest_c[measured[0] :].tolist())
 
     def rise_c_per_min(self) -> float | None:
-        """The newest slot's hottest minus that of the oldest slot of the window, over their distance; degC/min.
+        """The slope of the hottest temperature over the window, degC/min: the median over pairs of slots.
 
-        A difference, not a fitted slope: a crushed cell's minute must show at once (a median of slopes would hide it).
-        None with less than a minute of history.
+        A step from one plateau to another is no slope. In the middle of the window it would be the median of all pairs
+        all the same; then the pairs that are near each other are believed, most of which do not cross it. None with
+        less than a minute of history. Source: Theil-Sen, Sen (1968).
         """
         self._work_in()
-        window = self._hottest_c[-(RISE_WINDOW_MS // SLOT_MS + 1) :]
+        window = self._hottest_c[-_WINDOW_SLOTS:]
         measured = np.flatnonzero(~np.isnan(window))
-        if measured.size < 2:
+        if measured.size >= 2 and abs(window[measured[-1]] - window[measured[-2]]) > JUMP_C:
+            window = window[: measured[-1]]
+            measured = measured[:-1]
+        if measured.size < 2 or (measured[-1] - measured[0]) * SLOT_MS < RISE_SPAN_MIN_MS:
             return None
-        first, last = int(measured[0]), int(measured[-1])
-        span_ms = (last - first) * SLOT_MS
-        if span_ms < RISE_SPAN_MIN_MS:
-            return None
-        return round(float(window[last] - window[first]) * 60_000 / span_ms, 2)
+        padded = np.full(_WINDOW_SLOTS, np.nan, np.float32)
+        padded[: window.size] = window
+        slopes = (padded[_LATER] - padded[_EARLIER]) / _APART_MIN
+        found = ~np.isnan(slopes)
+        rise_c_per_min = float(np.median(slopes[found]))
+        near = slopes[found & _SHORT]
+        if near.size and abs(rise_c_per_min - float(np.median(near))) > AGREE_C_PER_MIN:
+            rise_c_per_min = float(np.median(near))
+        return round(rise_c_per_min, 2)
 
     def _work_in(self) -> None:
         pending, self._pending = self._pending, []

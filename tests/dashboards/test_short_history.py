@@ -29,7 +29,10 @@ def history_of(*samples: tuple[float, list[float]]) -> ShortHistory:
         pytest.param([(0, [20]), (30, [23])], (20.0, None, None, 23.0), None, id="half a minute is no rise yet"),
         pytest.param([(0, [20]), (60, [23])], (20.0, *[None] * 5, 23.0), 3.0, id="a minute is"),
         pytest.param([(0, [20]), (300, [25]), (360, [35])], None, 10.0, id="the rise begins within the last 5 minutes"),
-        pytest.param([(0, [25]), (240, [25]), (300, [150])], None, 25.0, id="a crushed cell's minute shows at once"),
+        pytest.param([(0, [25]), (240, [25]), (300, [150])], None, 0.0, id="one jump waits for a second slot"),
+        pytest.param([(0, [25]), (60, [150])], None, None, id="and is no slope by itself"),
+        pytest.param([(10 * n, [25 + 2 * n]) for n in range(31)], None, 12.0, id="a steady rise is what it is"),
+        pytest.param([(60 * n, [25 + n / 50]) for n in range(6)], None, 0.02, id="and a slow one too"),
         pytest.param([(60, [30]), (0, [20]), (60, [29])], (20.0, *[None] * 5, 30.0), 10.0, id="late samples fit in"),
         pytest.param([(0, [math.nan]), (60, [20])], (20.0,), None, id="all probes missing is a hole, not zero"),
         pytest.param([(0, [90]), (700, [20])], (20.0,), None, id="what is older than ten minutes is forgotten"),
@@ -42,6 +45,16 @@ def test_spark_and_rise(samples, spark, rise_c_per_min):
     if spark is not None:
         assert history.spark() == spark
     assert history.rise_c_per_min() == rise_c_per_min
+
+
+@pytest.mark.parametrize("before", range(1, 31))
+@pytest.mark.parametrize("slope_c_per_min", [0.0, 3.0])
+def test_a_step_within_the_window_is_no_rise(before, slope_c_per_min):
+    """25 degC for so many slots, then 1,190 degC: whatever the step's age, the plateaus' own slope is shown."""
+    history = history_of(
+        *((10 * slot, [(25 if slot < before else 1190) + slope_c_per_min * slot / 6]) for slot in range(31))
+    )
+    assert history.rise_c_per_min() == pytest.approx(slope_c_per_min, abs=0.01)
 
 
 @given(
