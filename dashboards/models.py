@@ -55,7 +55,7 @@ class PackRow(Model):
     coldest_c: Reading
     spread_c: Reading
     rise_c_per_min: Reading
-    """Of the hottest temperature, over up to five minutes; null with less than one minute of history."""
+    """The slope of the hottest temperature over the last five minutes (Theil-Sen); null below one minute of them."""
     ambient_c: Reading
     min_voltage_v: Reading
     """The lowest cell or module."""
@@ -135,6 +135,10 @@ class Intake(Model):
     dropped: int
     broker_oversize: int
     """Messages that the broker itself refused for their size."""
+    broker_denied: int = 0
+    """Messages and subscriptions that the broker refused, since the account may not use their topic."""
+    broker_refused_sign_ins: int = 0
+    """Connections that the broker refused, since name and password did not match."""
     sequence_gaps: int
     rebirths_requested: int
     queue_fill: Annotated[float, Field(ge=0, le=1)]

@@ -111,6 +111,10 @@ class Intake:
     dropped: int = 0
     broker_oversize: int = 0
     """Messages that the broker itself refused for their size."""
+    broker_denied: int = 0
+    """Messages and subscriptions that the broker refused, since the account may not use their topic."""
+    broker_refused_sign_ins: int = 0
+    """Connections that the broker refused, since name and password did not match."""
     sequence_gaps: int = 0
     rebirths_requested: int = 0
     queue_fill: float = 0.0

@@ -208,6 +208,41 @@ async def test_absurd_questions_are_refused_in_one_sentence(person, keeper, path
     assert says in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "params", "says"),
+    [
+        (
+            "/api/packs/pack-1/series",
+            {"from": "abc", "points": 5},
+            "There is no query parameter `from` here; there is from_ms, to_ms, points.",
+        ),
+        ("/api/alerts", {"pack": "pack-1", "level": "critical"}, "no query parameter `pack`, `level` here"),
+        ("/api/export", {"pack_id": "pack-1", "FROM_MS": 1}, "`FROM_MS`"),
+        ("/api/quarantine", {"": "x"}, "``"),
+        ("/api/quarantine", {"x" * 1000: 1}, f"`{'x' * 64}`"),
+        ("/api/alerts", {f"n{number}": 1 for number in range(100)}, "`n7` here"),
+    ],
+)
+async def test_a_query_with_a_name_that_nobody_reads_is_refused_by_that_name(person, keeper, path, params, says):
+    answer = await person.get(path, params=params)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/local/alerts?pack=pack-1", "/api/local/export?pack_id=pack-1&from=1"])
+async def test_so_it_is_for_the_command_line(stranger, keeper, bearer, path):
+    answer = await stranger.get(path, headers=bearer)
+    assert answer.status_code == 422
+    assert "There is no query parameter" in answer.json()["detail"]
+
+
+async def test_what_the_broker_refused_is_told_and_is_nothing_when_it_is_not_known(person, keeper, board):
+    assert (await person.get("/api/board")).json()["intake"]["broker_denied"] == 0
+    board.observe_intake(Intake(broker_denied=3, broker_refused_sign_ins=4))
+    body = models.Board.model_validate_json((await person.get("/api/board")).content, strict=False)
+    assert (body.intake.broker_denied, body.intake.broker_refused_sign_ins) == (3, 4)
+
+
 async def test_a_store_that_is_busy_says_try_again(parts, person, keeper, monkeypatch):
     def unavailable(*_given: object) -> None:
         raise StoreUnavailableError("the store is being compacted")

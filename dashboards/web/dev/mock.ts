@@ -151,6 +151,8 @@ function intake(): Intake {
     },
     dropped: 0,
     broker_oversize: 1,
+    broker_denied: 2,
+    broker_refused_sign_ins: 4,
     sequence_gaps: 2,
     rebirths_requested: 3,
     queue_fill: 0.03,

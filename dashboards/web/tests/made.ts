@@ -91,6 +91,8 @@ export function board(changes: Partial<Board> = {}): Board {
       refused_by_reason: {},
       dropped: 0,
       broker_oversize: 0,
+      broker_denied: 0,
+      broker_refused_sign_ins: 0,
       sequence_gaps: 0,
       rebirths_requested: 0,
       queue_fill: 0,

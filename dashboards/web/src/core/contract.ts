@@ -94,6 +94,10 @@ export interface Intake {
   readonly refused_by_reason: Readonly<Record<string, number>>;
   readonly dropped: number;
   readonly broker_oversize: number;
+  /** Messages and subscriptions outside of what their account may use. */
+  readonly broker_denied: number;
+  /** Connections whose name and password did not match. */
+  readonly broker_refused_sign_ins: number;
   readonly sequence_gaps: number;
   readonly rebirths_requested: number;
   /** 0 to 1, the fullest of ingest's queues. */
