@@ -38,6 +38,13 @@ describe("moments on the time axis", () => {
     ]);
   });
 
+  test("heat that came back says so, at its sample's time", () => {
+    const life = [step({ level: "critical", action: "renew", sampled_at_ms: NOW_MS - 60_000 })];
+    expect(momentsOf([shown], new Map([[lifeKey(shown), life]]))).toEqual([
+      { at_ms: NOW_MS - 60_000, level: "critical", text: "hot again" },
+    ]);
+  });
+
   test("until its life was read an alert stands in outline", () => {
     const closed = alert({ closed_at_ms: NOW_MS, closed_by: "Ana", close_reason: "unloaded" });
     expect(momentsOf([closed], new Map()).map((moment) => moment.text)).toEqual(["raised", "closed"]);

@@ -61,6 +61,11 @@ test("speeds and voltages", () => {
 describe("reasons in degF", () => {
   test.each([
     ["ceilings are temperatures", "probe 7 is 83.4 degC, above 80 degC", "probe 7 is 182.1 °F, above 176 °F"],
+    [
+      "how far it had cooled",
+      "hot again: probe 3 is 61.2 degC, above 60 degC; it had cooled to 41.3 degC",
+      "hot again: probe 3 is 142.2 °F, above 140 °F; it had cooled to 106.3 °F",
+    ],
     ["at a ceiling", "probe 7 is 60.0 degC, at 60 degC", "probe 7 is 140.0 °F, at 140 °F"],
     [
       "rates are scaled only",

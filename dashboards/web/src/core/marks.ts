@@ -25,12 +25,15 @@ export function momentsOf(alerts: readonly Alert[], lives: Lives): Moment[] {
   return alerts.flatMap((alert) => lives.get(lifeKey(alert))?.map(stepMoment) ?? outline(alert));
 }
 
+/** Steps of the engine that say more than the level they leave. */
+const ENGINE_WORDS: Readonly<Record<string, string>> = { clear: "cleared", renew: "hot again" };
+
 function stepMoment(step: AlertEvent): Moment {
   const level = knownLevel(step.level);
   if (step.actor !== null)
     return { at_ms: step.at_ms, level, text: step.action === "acknowledge" ? "ack" : step.action };
-  const word = step.action === "clear" ? "cleared" : LEVEL_LOOKS[level].word.toLowerCase();
-  return { at_ms: step.sampled_at_ms ?? step.at_ms, level, text: word };
+  const text = ENGINE_WORDS[step.action] ?? LEVEL_LOOKS[level].word.toLowerCase();
+  return { at_ms: step.sampled_at_ms ?? step.at_ms, level, text };
 }
 
 function outline(alert: Alert): Moment[] {

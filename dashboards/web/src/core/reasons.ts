@@ -9,6 +9,7 @@ const NUMBER = String.raw`(-?\d+(?:\.\d+)?)`;
 const ABSOLUTE = [
   new RegExp(`(?<= is )${NUMBER} degC(?=, (?:above|at) | and rises )`, "g"),
   new RegExp(`(?<= degC, (?:above|at) )${NUMBER} degC`, "g"),
+  new RegExp(`(?<=; it had cooled to )${NUMBER} degC`, "g"),
   new RegExp(`(?<= stayed below )${NUMBER} degC`, "g"),
   new RegExp(`(?<= in use, )${NUMBER} degC`, "g"),
 ];
