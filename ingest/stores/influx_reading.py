@@ -171,17 +171,21 @@ def _reduced(
     total, measured = np.zeros(shape), np.zeros(shape)
     quality = np.zeros(shape[0], np.uint32)
     grouped = f"GROUP BY time({buckets.length_ms}ms, {span.start_ms % buckets.length_ms}ms) fill(none)"
-    fields = ", ".join(f"{what}({quoted(name)})" for name in found.fields for what in ("min", "max", "sum", "count"))
+    # Each one costs the server a pass over the field: counts are needed only where means must be put together.
+    wanted = ("min", "max", "mean", "count") if len(windows) > 1 else ("min", "max", "mean")
+    fields = ", ".join(f"{what}({quoted(name)})" for name in found.fields for what in wanted)
     for window in windows:
         source = f'FROM "samples" WHERE "unit" = {literal(span.unit_id)} AND {window.where} {grouped}'
         if found.fields:
             for rows in server.query(window.database, f"SELECT {fields} {source}"):
                 hit = _buckets_of(rows, span, buckets)
-                values = _floats64(rows).reshape(len(hit), shape[1], 4)
+                values = _floats64(rows).reshape(len(hit), shape[1], len(wanted))
                 minimum[hit] = np.fmin(minimum[hit], values[:, :, 0])
                 maximum[hit] = np.fmax(maximum[hit], values[:, :, 1])
-                total[hit] += np.nan_to_num(values[:, :, 2])
-                measured[hit] += np.nan_to_num(values[:, :, 3])
+                there = ~np.isnan(values[:, :, 2])
+                count = np.where(there, values[:, :, 3] if len(windows) > 1 else 1.0, 0.0)
+                total[hit] += np.where(there, values[:, :, 2], 0.0) * count
+                measured[hit] += count
         for rows in server.query(window.database, f'SELECT distinct("quality") {source}'):
             for bucket, row in zip(_buckets_of(rows, span, buckets).tolist(), rows.values, strict=True):
                 quality[bucket] |= np.uint32(row[1] or 0)
