@@ -1,7 +1,7 @@
 """What an InfluxDB 1 takes from a bare poster, and from the telemetry store: the yardstick of part (c) of ingest.py.
 
 The bare poster formats the same arrays (unit, time, 24 channels) with the same engine and posts them, the next body
-formatted while the server takes one: no frames, no progress, no checks. Run alone it prints both rates as JSON.
+formatted while the server takes one: no frames, no progress, no checks. Run with `python -P` it prints both rates.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from ingest.stores.influx import InfluxDBStore
-from ingest.stores.influx_lines import channel_fields
-from ingest.stores.influx_server import InfluxAccess
 from telemetry.samples import Provenance, ReceivedBatch, SampleBatch
 
 if TYPE_CHECKING:
@@ -103,7 +100,7 @@ def _lines(engine: duckdb.DuckDBPyConnection, portion: list[Any]) -> bytes:
     values = np.concatenate([each[3] for each in portion])
     lengths = [len(each[2]) for each in portion]
     codes = np.repeat(np.arange(len(portion), dtype=np.int32), lengths)
-    names = channel_fields(TEMPERATURES, VOLTAGES)
+    names = [f"t{number}" for number in range(TEMPERATURES)] + [f"v{number}" for number in range(VOLTAGES)]
     columns: dict[str, Any] = {name: pa.array(np.ascontiguousarray(values[:, at])) for at, name in enumerate(names)}
     columns["unit"] = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([each[0] for each in portion]))
     columns["at_ms"] = pa.array(np.concatenate([each[2] for each in portion]))
@@ -116,7 +113,11 @@ def _lines(engine: duckdb.DuckDBPyConnection, portion: list[Any]) -> bytes:
 def store_values_per_s(
     url: str, *, units: int = 100, frames: int = 40, rows: int = 60, database: str = "stored"
 ) -> float:
-    """The same through the telemetry store's `append`, a flush of POST_ROWS rows at a time."""
+    """The same through the telemetry store's `append`, a flush of some posts at a time."""
+    # Beside ingest.py, `ingest` is that script, unless Python was started with -P.
+    from ingest.stores.influx import InfluxDBStore  # noqa: PLC0415
+    from ingest.stores.influx_server import InfluxAccess  # noqa: PLC0415
+
     batches = [
         ReceivedBatch(
             batch=SampleBatch(

@@ -1,9 +1,10 @@
 """How much ingest takes, all parts as real processes: broker, ingest with alerts and pages, load generator.
 
 Parts: (a) one sample of 24 channels a message, stored in DuckDB and evaluated by the alert engine; (b) 60 samples a
-message. The load generator publishes batches that were prepared in advance, as a few gateways, and bypasses their
-outboxes: it measures the cloud's side, not a vehicle's. It sends at most a window ahead of what is stored, so that
-nothing is dropped, and the clock runs from the first message to the last stored row.
+message; (c) the same into InfluxDB 1, beside what that server takes from a bare poster that formats the same kind of
+arrays in the same run. The load generator publishes batches that were prepared in advance, as a few gateways, and
+bypasses their outboxes: it measures the cloud's side, not a vehicle's. It sends at most a window ahead of what is
+stored, so that nothing is dropped, and the clock runs from the first message to the last stored row.
 Prints a table, writes bench/ingest.json, and prints that JSON last.
 """
 
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+from influx_bare import bare_values_per_s, influxd
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +40,7 @@ from telemetry.sparkplug.batches import ALIASES_PER_DEVICE, batch_metrics, devic
 from telemetry.sparkplug.payload import DataType, Metric, Payload, encode_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PACKWATCH = Path(sys.executable).parent / "packwatch"
 FLEET = "bench"
@@ -214,8 +216,29 @@ def child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def run_part(folder: Path, rows: int, messages: int, window: int) -> dict[str, Any]:
-    """Publish `messages` messages of `rows` samples; returns rates and what each process took."""
+def run_influx_part(folder: Path, messages: int, window: int) -> dict[str, Any]:
+    """Part (c): the bare poster first, then the whole of ingest, into one InfluxDB."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    server_folder = folder / "influxdb"
+    server_folder.mkdir()
+    with influxd(server_folder, port) as server:
+        bare = bare_values_per_s(url, frames=max(10, messages // 1000), rows=60)
+        settings = {"PACKWATCH_STORE__KIND": "influxdb", "PACKWATCH_STORE__URL": url}
+        part = run_part(folder, 60, messages, window, settings=settings, others={"influxd": server.pid})
+    return {**part, "bare_values_per_s": round(bare), "ratio": round(part["values_per_s"] / bare, 3)}
+
+
+def run_part(
+    folder: Path,
+    rows: int,
+    messages: int,
+    window: int,
+    *,
+    settings: Mapping[str, str] | None = None,
+    others: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Publish `messages` messages of `rows` samples; returns rates and what each process took, `others` by pid too."""
     data_dir, http, mqtt = folder / "data", free_port(), free_port()
     prepare(data_dir)
     with (folder / "up.log").open("wb") as log:
@@ -224,7 +247,7 @@ def run_part(folder: Path, rows: int, messages: int, window: int) -> dict[str, A
                 PACKWATCH, "up", "--data-dir", data_dir,
                 "--http", f"127.0.0.1:{http}", "--mqtt", f"127.0.0.1:{mqtt}",
             ],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(settings or {})},
         )  # fmt: skip
     try:
         wait_for(http, folder / "up.log")
@@ -239,7 +262,7 @@ def run_part(folder: Path, rows: int, messages: int, window: int) -> dict[str, A
         )  # fmt: skip
         if generator.stdout is None or generator.stdin is None or generator.stdout.readline() != "ready\n":
             raise SystemExit("the load generator did not start")
-        pids = {"packwatch": up.pid, "nats-server": child_of(up.pid), "load generator": generator.pid}
+        pids = {"packwatch": up.pid, "nats-server": child_of(up.pid), "load generator": generator.pid, **(others or {})}
         before = {name: usage(pid) for name, pid in pids.items()}
         total = messages // CHUNK
         stored = 0
@@ -296,6 +319,7 @@ def main(arguments: Sequence[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--live", type=int, default=400_000, help="messages of one sample; 0 leaves the part out")
     options.add_argument("--batched", type=int, default=60_000, help="messages of 60 samples; 0 leaves the part out")
+    options.add_argument("--influx", type=int, default=20_000, help="the same into InfluxDB; 0 leaves the part out")
     chosen = options.parse_args(arguments)
     parts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -303,10 +327,13 @@ def main(arguments: Sequence[str]) -> None:
             if messages:
                 (Path(scratch) / name).mkdir()
                 parts[name] = run_part(Path(scratch) / name, rows, whole_rounds(messages), window)
+        if chosen.influx:
+            (Path(scratch) / "influx").mkdir()
+            parts["influx"] = run_influx_part(Path(scratch) / "influx", whole_rounds(chosen.influx), 3_000)
     result = {
         "live_messages_per_s": parts.get("live", {}).get("messages_per_s"),
         "batched_values_per_s": parts.get("batched", {}).get("values_per_s"),
-        "influx_ratio": None,
+        "influx_ratio": parts.get("influx", {}).get("ratio"),
         "parts": parts,
     }
     table = Table("part", "rate", "process", "CPU s", "peak RSS MB", title="Ingest, all parts as real processes")
