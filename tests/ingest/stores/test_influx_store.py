@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import json
 import shutil
 import subprocess
 import threading
 import time
+import urllib.parse
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,6 +54,9 @@ class Relay(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    def do_PATCH(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         cls = type(self)
@@ -87,8 +92,8 @@ class Relay(http.server.BaseHTTPRequestHandler):
 def make_relay() -> Iterator[Callable[[str], tuple[str, type[Relay]]]]:
     servers: list[http.server.ThreadingHTTPServer] = []
 
-    def make(target: str) -> tuple[str, type[Relay]]:
-        handler = type("RelayOfTest", (Relay,), {"target": target, "seen": [], "script": []})
+    def make(target: str, kind: type[Relay] = Relay) -> tuple[str, type[Relay]]:
+        handler = type("RelayOfTest", (kind,), {"target": target, "seen": [], "script": []})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
         servers.append(server)
@@ -385,6 +390,94 @@ def victoria(tmp_path_factory: pytest.TempPathFactory, await_http, free_port) ->
     yield f"http://127.0.0.1:{port}"
     process.kill()
     process.wait()
+
+
+class SpeaksVersion2(Relay):
+    """Before an InfluxDB 1: the management and write API of InfluxDB 2, whose queries are those of 1.
+
+    It stands in for InfluxDB 2, which no Debian package brings; what it answers follows that version's API reference.
+    """
+
+    version = "v2.7.1"
+    buckets: ClassVar[dict[str, dict[str, Any]]]
+    mapped: ClassVar[set[str]]
+
+    def _serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        asked = dict(urllib.parse.parse_qsl(query))
+        if path != "/ping" and self.headers.get("Authorization") != "Token a-secret":
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._answer(401, {}, b'{"code":"unauthorized","message":"unauthorized access"}')
+            return
+        if path == "/api/v2/write":
+            self.path = f"/write?db={asked['bucket']}&precision={asked['precision']}"
+        if not path.startswith("/api/v2/") or path == "/api/v2/write":
+            super()._serve()
+            return
+        sent = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        type(self).seen.append((f"{self.command} {path}", dict(self.headers), json.dumps(sent).encode()))
+        self._answer(*self._manage(path, asked, sent))
+
+    def _manage(self, path: str, asked: dict[str, str], sent: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        cls = type(self)
+        found: Any = {}
+        if path == "/api/v2/orgs":
+            found = {"orgs": [{"id": "org1", "name": "packers"}] if asked["org"] == "packers" else []}
+        elif path == "/api/v2/buckets" and self.command == "GET":
+            if asked["name"] not in cls.buckets:
+                return 404, {}, b'{"code":"not found","message":"bucket not found"}'
+            found = {"buckets": [cls.buckets[asked["name"]]]}
+        elif path == "/api/v2/buckets":
+            create = {"q": f'CREATE DATABASE "{sent["name"]}"'}
+            httpx.post(f"{cls.target}/query", data=create, trust_env=False).raise_for_status()
+            found = cls.buckets[sent["name"]] = {"id": f"b-{sent['name']}", **sent}
+        elif path.startswith("/api/v2/buckets/"):
+            found = next(bucket for bucket in cls.buckets.values() if path.endswith(bucket["id"]))
+            found.update(sent)
+        elif path == "/api/v2/dbrps" and self.command == "GET":
+            found = {"content": [{"database": asked["db"]}] if asked["db"] in cls.mapped else []}
+        elif path == "/api/v2/dbrps":
+            cls.mapped.add(sent["database"])
+            found = sent
+        return 200, {"Content-Type": "application/json"}, json.dumps(found).encode()
+
+
+class TestTheWholeWithVersion2:
+    """The same store, told by /ping that the server is an InfluxDB 2."""
+
+    @pytest.fixture
+    def relay(self, make_relay, influx_access: InfluxAccess) -> tuple[InfluxAccess, type[SpeaksVersion2]]:
+        url, relay = make_relay(influx_access.url, SpeaksVersion2)
+        relay.buckets, relay.mapped = {}, set()
+        return replace(influx_access, url=url, token="a-secret", organisation="packers"), relay
+
+    def test_buckets_and_mappings_are_made_once_and_data_comes_back(self, relay, make_batch: Make) -> None:
+        access, handler = relay
+        for days, kept in ((None, []), (30, [{"type": "expire", "everySeconds": 30 * 86_400}])):
+            with closing(InfluxDBStore(replace(access, retention_days=days))) as store:
+                at_ms = time.time_ns() // 1_000_000
+                store.append([make_batch(frame=days or 1, sampled_at_ms=[at_ms - 1000, at_ms])])
+                store.hold(UnitSpan("unit-1", at_ms, at_ms + 1))
+                assert store.latest_at("unit-1") == at_ms
+            assert handler.buckets[access.database]["retentionRules"] == kept
+            assert handler.buckets[access.kept]["retentionRules"] == []
+        assert handler.mapped == {access.database, access.kept}
+        calls = [path for path, *_ in handler.seen]
+        assert calls.count("POST /api/v2/buckets") == calls.count("POST /api/v2/dbrps") == 2
+        with closing(InfluxDBStore(access)) as store:
+            assert store.read(*EVERYTHING).rows == 4
+            assert len(store.holds()) == 2
+            store.release(store.holds()[0])
+            assert len(store.holds()) == 1
+
+    def test_what_is_missing_is_told(self, relay) -> None:
+        access, _ = relay
+        with closing(InfluxDBStore(replace(access, organisation="others"))) as store:
+            with pytest.raises(StoreUnavailableError, match="no organisation 'others'"):
+                store.check()
+        with closing(InfluxDBStore(replace(access, token="wrong"))) as store:
+            with pytest.raises(StoreUnavailableError, match="does not let Packwatch in"):
+                store.check()
 
 
 def exported(victoria: str, series: str, within_s: float = 10) -> tuple[list[float], list[int]]:
