@@ -13,6 +13,7 @@ from gateway.link_keeper import keep_link
 from gateway.outbox import OutboxFullError
 from gateway.records import FrameRecord, OutboxEntry, fixed_frame, frame_size_bytes, last_tick_ms
 from gateway.session import Outgoing
+from gateway.wall_clock import wall_ms
 from telemetry.unit_link import (
     StoredReceipt,
     clock_topic,
@@ -63,12 +64,13 @@ class LocalLink:
         jitter: random.Random,
         taken: Callable[[Sequence[OutboxEntry]], None],
         room: asyncio.Event,
+        before_turn: Callable[[], None],
         boot_heard: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
         """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`.
 
-        `room` is waited for where the units can wait.
+        `room` is waited for where the units can wait. `before_turn` is called before messages are given their time.
         """
         self.is_up = False
         self.has_room = True
@@ -87,6 +89,7 @@ class LocalLink:
         self._suspicion = suspicion
         self._taken = taken
         self._room = room
+        self._before_turn = before_turn
         self._boot_heard = boot_heard
         self._changed = changed
 
@@ -131,7 +134,8 @@ class LocalLink:
             dropped = link.inbox.dropped
             if self._settings.units_can_wait:
                 await self._room.wait()
-            now_ms, now_s = time.time_ns() // 1_000_000, time.monotonic()
+            self._before_turn()
+            now_ms, now_s = wall_ms(), time.monotonic()
             events = [event for message in turn if (event := self._judge(message, now_ms, now_s)) is not None]
             await link.publish(await self._act(events, now_ms, now_s))
 

@@ -21,6 +21,7 @@ from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classifie
 from gateway.ranges import RangeSet
 from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
 from gateway.room import SOFT_SHARE, make_room
+from gateway.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -155,7 +156,7 @@ class Outbox:
             except OutboxDamagedError as error:
                 if path is None:
                     raise
-                set_aside(path, str(error), _now_ms())
+                set_aside(path, str(error), wall_ms())
                 return loaded()
 
         return cls(await asyncio.to_thread(opened), max_bytes=max_bytes, max_age_s=max_age_s, gives_up=gives_up)
@@ -232,7 +233,7 @@ class Outbox:
         if not self._gives_up and self.used_bytes + incoming > self._max_bytes * SOFT_SHARE:
             raise OutboxFullError("the outbox is full, and its units can wait")
         aged = self._gives_up and self.age_counts and now_s - self._age_checked_s >= AGE_CHECK_S
-        now_ms = _now_ms()
+        now_ms = wall_ms()
 
         def work(file: OutboxFile) -> tuple[list[int | None], int]:
             lost = 0
@@ -290,9 +291,9 @@ class Outbox:
         """Fix the times of frames that waited. Returns the entries that may be published now."""
         return self._unsettled(await self._run(lambda file: file.fix_times(fixes)))
 
-    async def move_clock(self, step_ms: int) -> None:
-        """The gateway's clock was set: frames of this run that wait for their time were received then."""
-        await self._run(lambda file: file.move_clock(step_ms, self._first_of_run))
+    async def move_clock(self, step_ms: int, last_sequence: int) -> None:
+        """The gateway's clock was set: frames of this run, up to this one, move with it if they wait for their time."""
+        await self._run(lambda file: file.move_clock(step_ms, self._first_of_run, last_sequence))
 
     async def mark_published(self, sequences: Sequence[int]) -> None:
         """A host that does not acknowledge was sent these."""
@@ -429,7 +430,3 @@ def _entry(sequence: int, arrival: FrameArrival, fix: ClockFix) -> OutboxEntry:
         record=fixed_frame(arrival.unit_id, arrival.frame, fix, arrival.accepted_at_ms),
         size_bytes=frame_size_bytes(arrival.frame),
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -199,12 +199,12 @@ class OutboxFile:
             self.unmapped -= changed
         return self.read(sequence for sequence, _ in fixes)
 
-    def move_clock(self, step_ms: int, first_sequence: int) -> None:
-        """The gateway's clock was set: frames from this number on that wait for their time were received then."""
+    def move_clock(self, step_ms: int, first_sequence: int, last_sequence: int) -> None:
+        """The gateway's clock was set: these frames, if they wait for their time, were received at another one."""
         self.database.execute(
             "UPDATE records SET accepted_at_ms = accepted_at_ms + ? "
-            "WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL AND sequence >= ?",
-            (step_ms, first_sequence),
+            "WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL AND sequence BETWEEN ? AND ?",
+            (step_ms, first_sequence, last_sequence),
         )
 
     def settle(self, floor: int, ranges: Iterable[tuple[int, int]]) -> None:

@@ -181,6 +181,7 @@ class _Gateway:
             jitter=self._jitter,
             taken=self._uplink.offer,
             room=self._uplink.has_room,
+            before_turn=self._time.notice,
             boot_heard=self._time.boot_heard,
             changed=self._links_changed,
         )

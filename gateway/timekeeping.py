@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -55,14 +56,28 @@ class Timekeeper:
         self._mapped = mapped
         self._clock = WallClock()
         self._boot_heard = asyncio.Event()
+        self._steps: deque[tuple[int, int]] = deque()
+        """Steps of the clock, and the last record of the time before each, that waiting frames were not yet told."""
 
     def boot_heard(self) -> None:
         """A boot's first beat: frames of it need not wait for the next look."""
         self._boot_heard.set()
 
+    def notice(self) -> None:
+        """Look at the gateway's clock. Before every turn of messages: their times must not mix with those before."""
+        now_ms = wall_ms()
+        if step_ms := self._clock.look(now_ms, running_ms()):
+            self._counters.clock_steps += 1
+            self._judge(now_ms)
+            _log.warning("clock_was_set", gateway_id=self._settings.gateway_id, step_ms=step_ms)
+            self._intake.move_clock(step_ms)
+            self._outbox.age_counts = self._outbox.age_counts and abs(step_ms) < AGE_STEP_MS
+            self._steps.append((step_ms, self._outbox.next_sequence - 1))
+
     async def run(self) -> None:
         """Run until cancelled; keeps at the end what the next run should know."""
-        await self._look()
+        self._judge(wall_ms())
+        self.notice()
         kept_s = time.monotonic()
         try:
             while True:
@@ -70,7 +85,9 @@ class Timekeeper:
                     async with asyncio.timeout(TICK_S):
                         await self._boot_heard.wait()
                 self._boot_heard.clear()
-                await self._look()
+                self.notice()
+                self._judge(wall_ms())
+                await self._move_waiting()
                 await self._map()
                 if time.monotonic() - kept_s >= KEEP_S:
                     kept_s = time.monotonic()
@@ -78,25 +95,26 @@ class Timekeeper:
         finally:
             await self._keep()
 
-    async def _look(self) -> None:
-        now_ms = wall_ms()
+    def _judge(self, now_ms: int) -> None:
         trusted = is_synchronised() if self._settings.wait_for_time_sync else is_plausible(now_ms)
-        step_ms = self._clock.look(now_ms, running_ms())
-        if step_ms:
-            self._counters.clock_steps += 1
-            _log.warning("clock_was_set", gateway_id=self._settings.gateway_id, step_ms=step_ms, trusted=trusted)
-            self._intake.move_clock(step_ms)
-            self._outbox.age_counts = self._outbox.age_counts and abs(step_ms) < AGE_STEP_MS
-            if self._outbox.unmapped:
-                with contextlib.suppress(OutboxFullError):  # their brackets are wider then
-                    await self._outbox.move_clock(step_ms)
         if trusted is not self._intake.clock_trusted:
             self._intake.clock_trusted = trusted
             _log.warning("clock_trust", gateway_id=self._settings.gateway_id, trusted=trusted)
 
+    async def _move_waiting(self) -> None:
+        """Frames that wait for their time were received by the clock as it was before it was set."""
+        while self._steps:
+            step_ms, last_sequence = self._steps[0]
+            if self._outbox.unmapped:
+                try:
+                    await self._outbox.move_clock(step_ms, last_sequence)
+                except OutboxFullError:
+                    return
+            self._steps.popleft()
+
     async def _map(self) -> None:
         with contextlib.suppress(OutboxFullError):
-            while self._outbox.unmapped and self._intake.clock_trusted:
+            while self._outbox.unmapped and self._intake.clock_trusted and not self._steps:
                 fixes = self._intake.fixes(await self._outbox.unmapped_frames(MAPPED_AT_ONCE), wall_ms())
                 if not fixes:
                     return

@@ -17,6 +17,7 @@ from gateway.link_keeper import keep_link, run_until_first_ends
 from gateway.outbox import OutboxFullError, OutboxOutrunError
 from gateway.session_states import SessionState
 from gateway.state_file import write_bd_seq
+from gateway.wall_clock import wall_ms
 from gateway.window import LATE_S, HostKind, SendWindow
 from telemetry.errors import WireError
 from telemetry.sparkplug.acknowledgement import Acknowledgement
@@ -107,7 +108,7 @@ class Uplink:
 
     def mapped_late(self, entries: Iterable[OutboxEntry]) -> None:
         """The outbox knows the times of these since just now: young ones are live, others join the backlog."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         for entry in entries:
             if entry.sequence is None:
                 continue
@@ -136,16 +137,16 @@ class Uplink:
         """Publish the node's own metrics. False, and nothing happens, while that is not possible."""
         if not self.is_born or len(self._waiting) >= REPORTS_WAITING:
             return False
-        self._queue((self._session.report(values, _now_ms()),))
+        self._queue((self._session.report(values, wall_ms()),))
         return True
 
     def device_silent(self, unit_id: str) -> None:
         """A unit fell silent."""
-        self._queue(self._session.device_silent(unit_id, _now_ms()))
+        self._queue(self._session.device_silent(unit_id, wall_ms()))
 
     async def _connection(self) -> None:
         settings, session = self._settings, self._session
-        will = session.connect(_now_ms())
+        will = session.connect(wall_ms())
         try:
             if settings.state_path is not None:
                 await self._keep_bd_seq(settings.state_path)
@@ -176,7 +177,7 @@ class Uplink:
         await self._settle()  # what the last connection still brought
         self._session.settled(self._known())
         self._window.connected(time.monotonic())
-        self._queue(self._session.connected(_now_ms()))
+        self._queue(self._session.connected(wall_ms()))
         self._set_up(up=True)
         _log.info("uplink_up", gateway_id=self._settings.gateway_id, bd_seq=self._session.bd_seq)
         try:
@@ -186,7 +187,7 @@ class Uplink:
         except asyncio.CancelledError:
             with contextlib.suppress(*LINK_ERRORS, TimeoutError):
                 async with asyncio.timeout(DEATH_S):
-                    await link.publish(self._session.stop(_now_ms()))
+                    await link.publish(self._session.stop(wall_ms()))
             raise
 
     async def _read(self, link: Link) -> None:
@@ -200,7 +201,7 @@ class Uplink:
     def _receive(self, message: Received) -> None:
         was = self._session.state
         try:
-            reaction = self._session.receive(message.topic, message.payload, _now_ms())
+            reaction = self._session.receive(message.topic, message.payload, wall_ms())
             if (ack := reaction.acknowledgement) is not None:
                 if ack.outbox_id == self._outbox.outbox_id:
                     # Only the latest counts: it tells all that an earlier one told, but for ranges left out.
@@ -268,7 +269,7 @@ class Uplink:
         self._session.settled(self._known())
         self._waiting.clear()
         self._window.connected(time.monotonic())
-        self._queue(self._session.rebirth(_now_ms()))
+        self._queue(self._session.rebirth(wall_ms()))
 
     def _known(self) -> Acknowledgement:
         floor, ranges = self._outbox.stored()
@@ -335,7 +336,7 @@ class Uplink:
 
     def _encode(self, entry: OutboxEntry) -> tuple[Outgoing, ...]:
         try:
-            return self._session.publish(entry, _now_ms())
+            return self._session.publish(entry, wall_ms())
         except WireError as error:
             topic = f"outbox/{entry.sequence}"
             self._refuse(Refusal(topic=topic, reason=error.reason, detail=f"cannot be published: {error}"))
@@ -365,7 +366,3 @@ class Uplink:
     def _set_up(self, *, up: bool) -> None:
         self.is_up = up
         self._changed()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,5 +1,7 @@
 """Ticks to UTC: jittered delays, drift, reboots, clocks that are set, and boots that nobody heard live."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -163,3 +165,34 @@ def test_a_unit_that_sends_no_beats_is_placed_by_its_arrival_and_says_so():
     assert placed.utc_at_tick_zero_ms == START_MS - 10_000
     assert placed.uncertainty_s == UNBRACKETED_S
     assert placed.quality is Quality.TIME_BRACKETED
+
+
+def test_when_the_gateways_clock_is_set_the_next_frame_already_follows():
+    clock = unit(boots={"b1": (START_MS, 0, 100_000)})
+    before = fix(clock, "b1", 50_000)
+    clock.move(-3_600_000)
+    after = fix(clock, "b1", 110_000)
+    assert before.utc_at_tick_zero_ms - after.utc_at_tick_zero_ms == 3_600_000
+    assert after.uncertainty_s < 0.1
+    clock.observe("b1", 120_000, START_MS - 3_600_000 + 120_000)
+    assert fix(clock, "b1", 120_000).utc_at_tick_zero_ms == START_MS - 3_600_000
+
+
+@pytest.mark.parametrize("wrong_ms", [0, 700_000, -700_000])
+def test_a_clock_of_an_earlier_run_holds_until_a_beat_contradicts_it(wrong_ms):
+    before = unit(boots={"b1": (START_MS, 0, 1_200_000)})
+    after = UnitClock.restored(json.loads(json.dumps(before.state())))
+    assert after.live_boot == "b1"
+    assert fix(after, "b1", 1_100_000) == fix(before, "b1", 1_100_000)
+    # The box came back with another idea of the time: the first beat decides, not the sixth.
+    after.observe("b1", 1_300_000, START_MS + wrong_ms + 1_300_000)
+    assert fix(after, "b1", 1_310_000).utc_at_tick_zero_ms == START_MS + wrong_ms
+
+
+def test_frames_hours_late_have_their_boots_time_and_an_uncertainty_that_says_how_late():
+    clock = unit(boots={"b1": (START_MS, 0, 300_000)})  # too short to fit a drift
+    near, far = fix(clock, "b1", 300_000), fix(clock, "b1", 300_000 + 6 * 3_600_000)
+    assert near.utc_at_tick_zero_ms == far.utc_at_tick_zero_ms == START_MS
+    assert near.uncertainty_s < 0.1 < far.uncertainty_s < 3
+    clock.observe("b2", 0, START_MS + 30_000_000)
+    assert fix(clock, "b1", 300_000).utc_at_tick_zero_ms == START_MS
