@@ -96,6 +96,10 @@ describe("the alarm banner", () => {
     expect(html("AlarmBanner").match(/data-testid="acknowledge"/g)?.length).toBe(2);
     expect(html("AlarmBanner")).not.toContain("close-alert");
   });
+  test("counts a single one too, for the line that stays in sight on a phone", () => {
+    show(alert());
+    expect(text("AlarmBanner")).toMatch(/1 alarm not acknowledged.*CRITICAL pack P-1/);
+  });
   test("gives an acknowledged alarm to the strip, with by whom, and lets it be closed there", () => {
     show(acknowledged());
     expect(html("AlarmBanner")).not.toContain("alarm-banner");
