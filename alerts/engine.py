@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch
 
+ROWS_AT_ONCE = 262_144
+"""More are evaluated in several steps: `running_max` takes some two million, and memory has a bound."""
 UNREGISTERED_UNITS_KEPT = 10_000
 """**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
 hot, its alert stays open, and is what it begins with when it comes back."""
@@ -145,6 +147,7 @@ class Engine:
         """Evaluate batches in their order of arrival; returns what changed, in that order."""
         transitions: list[Transition] = []
         packings: dict[tuple[int, int], _Packing] = {}
+        rows = 0
         for order, received in enumerate(batches):
             batch = received.batch
             begins_replay = batch.provenance is Provenance.REPLAYED and self._is_new_boot(received)
@@ -168,9 +171,13 @@ class Engine:
             packing = packings.get(layout)
             if packing is None:
                 packing = packings[layout] = _Packing(states=series.states)
+            rows += len(batch)
             packing.orders.append(order)
             packing.batches.append(received)
             packing.series.append(series)
+            if rows >= ROWS_AT_ONCE:
+                transitions += self._take_in(packings)
+                packings, rows = {}, 0
         transitions += self._take_in(packings)
         while len(self._unregistered) > UNREGISTERED_UNITS_KEPT:
             quietest = next(iter(self._unregistered))
