@@ -21,7 +21,16 @@ from ingest.events import (
     Refused,
     SequenceGap,
 )
-from ingest.messages import Message, birth_samples, declared_outbox, node_reports, record_of, samples
+from ingest.messages import (
+    COMES_AGAIN,
+    Message,
+    birth_samples,
+    declared_outbox,
+    node_reports,
+    record_of,
+    salvaged,
+    samples,
+)
 from ingest.sessions import Births, DeviceSession, NodeSession, resolve
 from ingest.stencils import Candidate, Stencils, read_all
 from telemetry.errors import WireError
@@ -47,10 +56,6 @@ _BD_SEQ = "bdSeq"
 _COMMANDS = (MessageType.NCMD, MessageType.DCMD)
 
 _parsed = lru_cache(maxsize=65_536)(parse_topic)
-
-
-_COMES_AGAIN = ("birth_missing", "alias_unknown")
-"""Refusals that a rebirth mends: the gateway must not forget what was in the message."""
 
 
 class SparkplugHost:
@@ -112,7 +117,7 @@ class SparkplugHost:
                 return [refused]
             known = self._nodes.get((where.fleet_id, where.gateway_id), NodeSession())
             named = replace(refused, fleet_id=where.fleet_id, gateway_id=where.gateway_id, unit_id=where.unit_id)
-            return [_with_record(named, known, where)]
+            return salvaged(_with_record(named, known, where), where, known, received_at_ms)
 
     def forget(self) -> None:
         """The connection was lost: births may have been missed, so no session is known any more."""
@@ -182,11 +187,14 @@ class SparkplugHost:
         if node.births is None:
             events += _rebirth(node, message, "the node's birth was not received")
         for event in _told(message, self._session_message(node, message)):
-            if isinstance(event, Refused) and event.reason in _COMES_AGAIN:
+            if isinstance(event, Refused) and event.reason in COMES_AGAIN:
                 events += _rebirth(node, message, event.detail)
             elif isinstance(event, Refused):
                 event = _with_record(event, node, message.where)  # noqa: PLW2901 - the same refusal, said in full
-            events.append(event)
+            if isinstance(event, Refused):
+                events += salvaged(event, message.where, node, message.received_at_ms)
+            else:
+                events.append(event)
         return events
 
     def _session_message(self, node: NodeSession, message: Message) -> Iterator[Event]:

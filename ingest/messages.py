@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,18 +22,23 @@ from telemetry.sparkplug.acknowledgement import (
     drop_from_metrics,
 )
 from telemetry.sparkplug.batches import OUTBOX_SEQUENCE, TIME, batch_from_metrics
+from telemetry.sparkplug.salvage import salvage_batches, salvage_metrics
 from telemetry.sparkplug.scalars import batches_from_scalars
 from telemetry.sparkplug.schema import PayloadMessage
+from telemetry.sparkplug.topics import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.sessions import Births, DeviceSession
+    from ingest.events import Event
+    from ingest.sessions import Births, DeviceSession, NodeSession
     from telemetry.samples import SampleBatch
     from telemetry.sparkplug.acknowledgement import DropRecord
     from telemetry.sparkplug.payload import Metric, Payload
     from telemetry.sparkplug.topics import Topic
 
+COMES_AGAIN = ("birth_missing", "alias_unknown")
+"""Refusals that a rebirth mends: the gateway must not forget what was in the message."""
 REFUSED_BY_GATEWAY = "Health/Refused"
 """A gateway's word on a message that it refused: JSON with topic, reason and detail."""
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -86,6 +91,50 @@ def samples(message: Message, metrics: Sequence[Metric], device: DeviceSession |
         payload_timestamp_ms=message.payload.timestamp_ms,
     )
     return [_received(message, batch, None) for batch in batches]
+
+
+def salvaged(refused: Refused, where: Topic, node: NodeSession, received_at_ms: int) -> list[Event]:
+    """What of a refused message can be an alarm, as batches, and the refusal after them.
+
+    Its record is settled by the store then. One that comes again whole, after a rebirth, is neither settled nor taken
+    for the same frame.
+    """
+    if where.message_type not in (MessageType.DDATA, MessageType.DBIRTH) or where.unit_id is None:
+        return [refused]
+    device = node.devices.get(where.unit_id)
+    births = None if device is None else device.births
+    metrics = salvage_metrics(
+        refused.payload,
+        {} if births is None else {alias: born.name for alias, born in births.by_alias.items()},
+        {} if births is None else {n: born.datatype for n, born in births.by_name.items() if born.datatype},
+    )
+    batches, sequence = salvage_batches(
+        metrics,
+        unit_id=where.unit_id,
+        temperature_channels=None if device is None else device.temperature_channels,
+        voltage_channels=None if device is None else device.voltage_channels,
+        received_at_ms=received_at_ms,
+    )
+    if not batches:
+        return [refused]
+    if refused.reason in COMES_AGAIN:
+        sequence, batches = None, tuple(replace(batch, boot_id=None, frame=None) for batch in batches)
+    events: list[Event] = [
+        BatchReceived(
+            received=ReceivedBatch(
+                batch=batch,
+                fleet_id=where.fleet_id,
+                gateway_id=where.gateway_id,
+                received_at_ms=received_at_ms,
+                outbox_sequence=sequence,
+                outbox_id=node.outbox_id,
+            ),
+            topic=refused.topic,
+            payload=refused.payload,
+        )
+        for batch in batches
+    ]
+    return [*events, refused if sequence is None else replace(refused, settles=None)]
 
 
 NodeReport = PositionReceived | SamplesDropped | NothingToStore | Refused

@@ -167,7 +167,7 @@ def batch_from_metrics(
             raise WireError("datatype", f"{metric.name} is not {expected.name}")
         found[metric.name] = typed_value(metric, expected)
         historical = historical or metric.is_historical
-    times_ms = _times(found.get(TIME))
+    times_ms = increasing_times(found.get(TIME))
     n = len(times_ms)
     temperatures_c = _columns(found, TEMPERATURE, n, temperature_channels)
     voltages_v = _columns(found, VOLTAGE, n, voltage_channels)
@@ -190,7 +190,8 @@ def batch_from_metrics(
     return batch, found.get(OUTBOX_SEQUENCE)
 
 
-def _times(times_ms: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def increasing_times(times_ms: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The times of a batch, brought into range. Raises WireError as `batch_from_metrics` does."""
     if times_ms is None or len(times_ms) == 0:
         raise WireError("metric_missing", f"{TIME} is missing or empty")
     if len(times_ms) > MAX_ROWS:

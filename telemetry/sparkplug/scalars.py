@@ -61,6 +61,11 @@ def batches_from_scalars(
     )
 
 
+def is_channel(name: str) -> bool:
+    """Whether a scalar metric of this name is a channel."""
+    return _channel(name) is not None
+
+
 def _channel(name: str) -> tuple[str, int] | None:
     """Return the field and the column (from 0) that a metric name means."""
     if (field := SINGLES.get(name)) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from registry.kinds import ChannelKind
-from telemetry.samples import Quality
+from telemetry.samples import Provenance, Quality
 from telemetry.sparkplug.batches import batch_metrics
 from telemetry.sparkplug.payload import DataType, Metric, Payload, encode_payload
 
@@ -133,7 +133,126 @@ async def test_array_lengths_that_do_not_fit(ingest, edge_node, good, name, leng
     edge_node.send("DDATA", metrics, "unit-1")
     edge_node.send_batch(good())
     assert name in (await ingest.refused("array_length")).detail
+    await ingest.stored(3 if name == "Samples/Temperature" else 4)
+
+
+def hot_arrays(**changed: Any) -> list[Metric]:
+    """A batch of two samples, 95 degC at the second one's first probe; `None` leaves a metric out."""
+    now = now_ms()
+    arrays: dict[str, tuple[DataType, Any]] = {
+        "Samples/Time": (DataType.DATE_TIME_ARRAY, np.array([now - 1000, now], np.int64)),
+        "Samples/Temperature": (DataType.FLOAT_ARRAY, np.array([20, 21, 22, 95, 21, 22], np.float32)),
+        "Samples/Voltage": (DataType.FLOAT_ARRAY, np.full(4, 3.7, np.float32)),
+        "Samples/Ambient": (DataType.FLOAT_ARRAY, np.full(2, 15, np.float32)),
+        **{name.replace("_", "/"): value for name, value in changed.items()},
+    }
+    return [Metric(name=name, datatype=kind, value=value) for name, (kind, value) in arrays.items()]
+
+
+FLOATS, TIMES = DataType.FLOAT_ARRAY, DataType.DATE_TIME_ARRAY
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "rows", "flags"),
+    [
+        pytest.param(
+            {"Samples_Time": (TIMES, np.full(2, 1_800_000_000_000))},
+            "times_not_increasing",
+            2,
+            Quality.TIME_IMPOSSIBLE,
+            id="equal times",
+        ),
+        pytest.param(
+            {"Samples_Time": (TIMES, np.arange(2, 0, -1))},
+            "times_not_increasing",
+            2,
+            Quality.TIME_IMPOSSIBLE,
+            id="times that fall",
+        ),
+        pytest.param(
+            {"Samples_Voltage": (FLOATS, np.ones(3, np.float32))},
+            "array_length",
+            2,
+            Quality.VOLTAGE_SUSPECT,
+            id="a voltage is missing",
+        ),
+        pytest.param(
+            {"Samples_Ambient": (FLOATS, np.ones(3, np.float32))},
+            "array_length",
+            2,
+            Quality.OTHER_SUSPECT,
+            id="an ambient too many",
+        ),
+        pytest.param(
+            {"Samples_Hydrogen": (FLOATS, np.ones(1, np.float32))},
+            "array_length",
+            2,
+            Quality.OTHER_SUSPECT,
+            id="a gas value is missing",
+        ),
+        pytest.param(
+            {"Samples_Quality": (DataType.UINT32_ARRAY, np.ones(5, np.uint32))},
+            "array_length",
+            2,
+            Quality.OTHER_SUSPECT,
+            id="a quality that does not fit",
+        ),
+        pytest.param(
+            {"Source_Provenance": (DataType.STRING, "guessed")},
+            "provenance",
+            2,
+            Quality.OTHER_SUSPECT,
+            id="a provenance that nobody knows",
+        ),
+        pytest.param(
+            {"Samples_Temperature": (FLOATS, np.array([20, 21, 22, 95, 21], np.float32))},
+            "array_length",
+            1,
+            Quality.TEMPERATURE_SUSPECT | Quality.TIME_IMPOSSIBLE | Quality.VOLTAGE_SUSPECT | Quality.OTHER_SUSPECT,
+            id="temperatures that fit no channel count",
+        ),
+    ],
+)
+async def test_heat_beside_what_is_malformed_is_stored_and_evaluated(
+    ingest, edge_node, changed, reason, *, rows, flags
+) -> None:
+    edge_node.be_born("unit-1")
+    before_ms = now_ms()
+    edge_node.send("DDATA", hot_arrays(**changed), "unit-1")
+    assert (await ingest.refused(reason)).unit_id == "unit-1"
+    await ingest.stored(rows)
+    (heard,) = ingest.heard.batches
+    assert heard.batch.temperatures_c[-1, 0] == 95.0
+    assert heard.batch.temperatures_c.shape == (rows, 3)
+    assert heard.batch.provenance is Provenance.MEASURED
+    assert heard.batch.quality.tolist() == [flags] * rows
+    assert before_ms <= heard.batch.sampled_at_ms[-1] <= now_ms()
+    assert ingest.reasons() == {reason: 1}
+
+
+async def test_a_hot_scalar_beside_one_that_is_no_number(ingest, edge_node) -> None:
+    edge_node.be_born("unit-1")
+    metrics = [
+        Metric(name="Temperature/1", datatype=DataType.FLOAT, value=95.0),
+        Metric(name="Temperature/2", datatype=DataType.STRING, value="warm"),
+    ]
+    edge_node.send("DDATA", metrics, "unit-1")
+    await ingest.refused("datatype")
+    await ingest.stored(1)
+    (heard,) = ingest.heard.batches
+    np.testing.assert_array_equal(heard.batch.temperatures_c, [[95.0, np.nan, np.nan]])
+    assert heard.batch.quality.tolist() == [Quality.OTHER_SUSPECT]
+
+
+async def test_what_is_stored_of_a_malformed_record_settles_it(ingest, edge_node, eventually) -> None:
+    edge_node.be_born("unit-1", outbox="box-1")
+    edge_node.send(
+        "DDATA",
+        hot_arrays(Samples_Voltage=(FLOATS, np.ones(3, np.float32)), Outbox_Sequence=(DataType.UINT64, 1)),
+        "unit-1",
+    )
     await ingest.stored(2)
+    await eventually(lambda: edge_node.is_settled("box-1", 1), "the record is acknowledged")
 
 
 async def test_bytes_that_are_no_whole_array_elements(ingest, edge_node, good) -> None:

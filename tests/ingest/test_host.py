@@ -184,8 +184,9 @@ class TestBirths:
         wire.unit_born()
         wire.say("DBIRTH", *device_birth_metrics(2, 2, (), alias_base=64), unit_id="unit")
         events = wire.data()
-        assert kinds(events) == [RebirthWanted, Refused]
-        assert events[1].reason == "alias_unknown", "the ambient sensor is gone"
+        assert kinds(events) == [RebirthWanted, BatchReceived, Refused], "its temperatures are evaluated even so"
+        assert events[2].reason == "alias_unknown", "the ambient sensor is gone"
+        assert (events[1].received.batch.frame, events[1].received.outbox_sequence) == (None, None), "it comes again"
 
     def test_after_forgetting_every_node_is_asked(self, wire: Wire) -> None:
         wire.born()
