@@ -28,16 +28,13 @@ if TYPE_CHECKING:
     from faultline.plan import Plan
     from faultline.round import RoundResult
 
-STORES = frozenset({Store.DUCKDB})
-
 
 def main() -> int:
     """Run the rounds; 0 when all passed."""
     options = _options()
-    plans = [
-        make_plan(seed, scale=options.scale, stores=STORES)
-        for seed in range(options.seed, options.seed + options.rounds)
-    ]
+    stores = frozenset(options.stores)
+    seeds = range(options.seed, options.seed + options.rounds)
+    plans = [make_plan(seed, scale=options.scale, stores=stores) for seed in seeds]
     if options.calm:
         plans = [replace(plan, harms=()) for plan in plans]
     if options.plan_only:
@@ -59,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first round; each further round has the next")
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--stores", type=Store, nargs="+", choices=list(Store), default=list(Store))
     parser.add_argument("--jobs", type=int, default=2, help="rounds at a time")
     parser.add_argument("--scale", type=float, default=1.0, help="20 = outages and delays as long as in life")
     parser.add_argument("--output", type=Path, help="where the results go, as JSON")

@@ -28,8 +28,12 @@ def test_no_round_has_what_excludes_each_other(seed):
     assert len(plan.harms) == len(kinds) <= HARMS_A_ROUND
     if kinds & DATABASE_KINDS:
         assert plan.store is Store.INFLUXDB
-    if Kind.TWO_INGEST_WORKERS in kinds:
+    if Kind.TWO_INGEST_WORKERS in kinds and plan.store is Store.DUCKDB:
         assert not kinds & {Kind.INGEST_KILLED, Kind.STORE_DISK_FULL}
+    embedded = make_plan(seed, stores=EMBEDDED)
+    assert embedded.store is Store.DUCKDB
+    if embedded.has(Kind.TWO_INGEST_WORKERS):
+        assert not embedded.has(Kind.INGEST_KILLED, Kind.STORE_DISK_FULL)
     assert len(kinds & LAST_KINDS) <= 1
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from faultline.plan import Kind
 from faultline.sabotage import Sabotage
 
 RUN = Path(__file__).with_name("run.py")
@@ -37,3 +38,14 @@ def test_without_harm_nothing_is_found(tmp_path):
     assert report["passed"] == 1, report["said"]
     assert report["samples_stored"] == report["samples_taken"] > 0
     assert not list(tmp_path.iterdir())
+
+
+FIRST_SEED, ROUNDS = 10, 5
+"""Five in a row have every kind of harm, as test_plan.py shows."""
+
+
+def test_every_kind_of_harm_leaves_nothing_missing_and_nothing_twice(tmp_path):
+    report = rounds(tmp_path, "--seed", FIRST_SEED, "--rounds", ROUNDS, seconds=900.0)
+    assert report["passed"] == ROUNDS, report["said"]
+    assert set(report["harms"]) == {str(kind) for kind in Kind}
+    assert report["samples_stored"] > 1000

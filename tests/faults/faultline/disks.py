@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faultline.nursery import Process
-
 OWN_MOUNTS = "PACKWATCH_FAULTS_OWN_MOUNTS"
 """Set in the environment of a run that has a mount namespace of its own: its mounts end with it."""
 
@@ -39,6 +37,7 @@ class Disk:
         self.folder = folder
         folder.mkdir(parents=True)
         self._mounted = False
+        self._limited: int | None = None
         if OWN_MOUNTS in os.environ:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
             self._mounted = True
@@ -47,7 +46,7 @@ class Disk:
     def _ballast(self) -> Path:
         return self.folder / "ballast"
 
-    def fill(self, process: Process) -> None:
+    def fill(self, pid: int) -> None:
         """No byte more: for everybody on a disk of its own, else for this process and files as large as the largest."""
         if self._mounted:
             with self._ballast.open("wb", buffering=0) as file:
@@ -62,14 +61,15 @@ class Disk:
                         file.write(bytes(512))
             return
         sizes = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
-        self._limit(process, max(sizes, default=0))
+        self._limited = pid
+        self._limit(pid, max(sizes, default=0))
 
-    def clear(self, process: Process) -> None:
+    def clear(self) -> None:
         """There is room again."""
-        if self._mounted:
-            self._ballast.unlink(missing_ok=True)
-        else:
-            self._limit(process, resource.RLIM_INFINITY)
+        self._ballast.unlink(missing_ok=True)
+        if self._limited is not None:
+            self._limit(self._limited, resource.RLIM_INFINITY)
+            self._limited = None
 
     def remove(self) -> None:
         """Unmount; nothing may use it any more."""
@@ -78,6 +78,6 @@ class Disk:
             self._mounted = False
 
     @staticmethod
-    def _limit(process: Process, soft: int) -> None:
+    def _limit(pid: int, soft: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))

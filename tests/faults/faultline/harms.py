@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from firmware_sim.ledger import Took
 
+from faultline.http_proxy import Answers
 from faultline.plan import NEVER_SEEN, Kind
 from faultline.proxy import Weather
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.3
 """Of messages that are doubled, or overtaken."""
-DRAINED_S = 20.0
-"""How long a gateway's records may take to reach the store before its box is thrown away."""
+DRAINED_S = 130.0
+"""How long a gateway's records may take to reach the store before its box is thrown away: as QUIET_S of a round."""
 
 
 async def do_harm(stage: Stage, harm: Harm) -> None:
@@ -57,6 +58,8 @@ async def _kill_broker(stage: Stage, harm: Harm) -> None:
     await stage.broker.kill()
     await asyncio.sleep(harm.lasts_s)
     if harm.kind is Kind.BROKER_WIPED:
+        # Another harm may have started it again.
+        await stage.broker.kill()
         stage.broker.wipe()
     if not stage.broker.running:
         await stage.broker.start()
@@ -128,15 +131,29 @@ def _weather(**changes: float | str) -> Callable[[Stage, Harm], Awaitable[None]]
 
 async def _fill_gateways_disk(stage: Stage, harm: Harm) -> None:
     gateway = _gateway(stage, harm)
-    gateway.disk.fill(gateway.process)
+    gateway.disk.fill(gateway.process.pid)
     await asyncio.sleep(harm.lasts_s)
-    gateway.disk.clear(gateway.process)
+    gateway.disk.clear()
 
 
 async def _fill_stores_disk(stage: Stage, harm: Harm) -> None:
-    stage.ingest.disk.fill(stage.ingest.process)
+    stage.store_disk.fill(stage.ingest.process.pid if stage.database is None else stage.database.pid)
     await asyncio.sleep(harm.lasts_s)
-    stage.ingest.disk.clear(stage.ingest.process)
+    stage.store_disk.clear()
+
+
+async def _kill_database(stage: Stage, harm: Harm) -> None:
+    stage.counts["kills of databases"] += 1
+    await stage.database.kill()
+    await asyncio.sleep(harm.lasts_s)
+    await stage.database.start()
+
+
+async def _answer_errors(stage: Stage, harm: Harm) -> None:
+    wrong = [answers for answers in Answers if answers is not Answers.TRUE]
+    stage.database_link.answers = wrong[int(harm.amount * len(wrong))]
+    await asyncio.sleep(harm.lasts_s)
+    stage.database_link.answers = Answers.TRUE
 
 
 async def _slip_units_clock(stage: Stage, harm: Harm) -> None:
@@ -203,6 +220,8 @@ _DOERS: dict[Kind, Callable[[Stage, Harm], Awaitable[None]]] = {
     Kind.BROKER_WIPED: _kill_broker,
     Kind.UNITS_BROKER_KILLED: _kill_units_broker,
     Kind.INGEST_KILLED: _kill_ingest,
+    Kind.DATABASE_KILLED: _kill_database,
+    Kind.DATABASE_ERRORS: _answer_errors,
     Kind.UPLINK_CUT: _cut(_uplink),
     Kind.UNIT_LINK_CUT: _cut(_unit_link),
     Kind.INGEST_LINK_CUT: _cut(_ingest_link),

@@ -67,7 +67,7 @@ OWN_DUCKDB_CONFLICTS = {
     Kind.BROKER_WIPED,
 }
 """With a DuckDB file each, two workers that take over from one another share no progress: the second stores again what
-the first had not yet acknowledged. So with two such workers nothing happens that hands the lease on."""
+the first had not yet acknowledged. So where the lease may be handed on the store is a server that both share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,8 @@ def make_plan(seed: int, *, scale: float = 1.0, stores: frozenset[Store] = froze
     dice = random.Random(seed)  # noqa: S311 - reproducible by intent
     kinds = _hand(seed, stores)
     store = Store.DUCKDB
-    if Store.INFLUXDB in stores and (DATABASE_KINDS & set(kinds) or dice.random() < 0.25):
+    needs_server = DATABASE_KINDS & set(kinds) or _two_workers_take_over(set(kinds))
+    if Store.INFLUXDB in stores and (needs_server or dice.random() < 0.25):
         store = Store.INFLUXDB
     gateways = 2
     units = tuple(_unit(dice, number, gateways, overflow=Kind.RING_OVERFLOW in kinds) for number in range(1, 4))
@@ -156,17 +157,12 @@ def _hand(seed: int, stores: frozenset[Store]) -> list[Kind]:
     while True:
         dice.shuffle(deck)
         hands = [deck[start::rounds] for start in range(rounds)]
-        if all(_goes_together(set(hand)) for hand in hands):
+        if all(Store.INFLUXDB in stores or not _two_workers_take_over(set(hand)) for hand in hands):
             return hands[place]
 
 
-def _goes_together(kinds: set[Kind]) -> bool:
-    if Kind.TWO_INGEST_WORKERS in kinds and kinds & (OWN_DUCKDB_CONFLICTS | DATABASE_KINDS):
-        return False
-    # A DuckDB file has one disk; a database server's is its own affair.
-    if Kind.STORE_DISK_FULL in kinds and kinds & DATABASE_KINDS:
-        return False
-    return not {Kind.UNIT_CLOCK_STEP, Kind.GATEWAY_CLOCK_STEP} <= kinds
+def _two_workers_take_over(kinds: set[Kind]) -> bool:
+    return Kind.TWO_INGEST_WORKERS in kinds and bool(kinds & OWN_DUCKDB_CONFLICTS)
 
 
 def _unit(dice: random.Random, number: int, gateways: int, *, overflow: bool) -> UnitPlan:

@@ -15,19 +15,22 @@ from firmware_sim.one_unit import JUMP_S
 from faultline.comparison import TIME_SLACK_MS, Expectation, Verdict, compare
 from faultline.harms import do_harm
 from faultline.plan import LAST_KINDS, Kind, Plan
-from faultline.stage import Nurseries, Stage
-from faultline.stored import duckdb_rows
+from faultline.stage import Nurseries, Stage, UnitPart
+from faultline.stored import duckdb_rows, influxdb_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from faultline.comparison import StoredRow
+
 FIRST_ROWS_S = 30.0
 """From the start of the processes to the first sample of every unit in the store."""
 AFTERWARDS_S = 1.0
 """Units sample on for so long after all harm has ended: life goes on."""
-QUIET_S = 60.0
-"""Until all that was taken is stored, and no unit keeps anything any more."""
+QUIET_S = 130.0
+"""Until all that was taken is stored, and no unit keeps anything any more. A gateway sends again after 30 s what nobody
+acknowledged, and after 60 s more the next time."""
 POLL_S = 0.1
 
 
@@ -125,6 +128,7 @@ async def _at(when_s: float, stage: Stage, harm: object) -> None:
 
 
 async def _all_have_rows(stage: Stage) -> bool:
+    stage.expect_alive()
     rows = await stage.stored_rows()
     return rows is not None and all(rows.values())
 
@@ -174,33 +178,42 @@ async def _until(true: Callable[[], object], seconds: float, what: str) -> None:
 def _judge(stage: Stage, result: RoundResult) -> None:
     """Fill in the verdict."""
     plan = stage.plan
-    slack_ms = TIME_SLACK_MS + round(1000 * max((h.amount for h in plan.harms if h.kind is Kind.DELAY), default=0.0))
-    gateway_step_ms = round(
-        1000 * max((abs(h.amount) for h in plan.harms if h.kind is Kind.GATEWAY_CLOCK_STEP), default=0.0)
-    )
-    unit_step_ms = round(1000 * JUMP_S) if plan.has(Kind.UNIT_CLOCK_STEP) else 0
-    expected = {
-        unit.unit_id: Expectation(
-            seed=plan.seed,
-            unit_id=unit.unit_id,
-            temperatures=unit.temperatures,
-            voltages=unit.voltages,
-            time_slack_ms=slack_ms + gateway_step_ms + unit_step_ms,
-            clock_stepped=bool(gateway_step_ms or unit_step_ms),
-        )
-        for unit in plan.units
-    }
+    expected = {unit.plan.unit_id: _expectation(plan, unit) for unit in stage.units}
     ledgers = {unit.plan.unit_id: unit.ledger() for unit in stage.units}
-    stored = [
-        row
-        for worker in stage.workers()
-        if (path := worker.disk.folder / "telemetry.duckdb").exists()
-        for row in duckdb_rows(path)
-    ]
-    found = compare(expected, ledgers, stored)
+    found = compare(expected, ledgers, _stored(stage))
     found.findings = [*result.verdict.findings, *found.findings]
     found.counts.update(result.verdict.counts)
     result.verdict = found
+
+
+def _stored(stage: Stage) -> list[StoredRow]:
+    """All rows, of both workers' files where each has its own."""
+    if stage.database is not None:
+        widths = {unit.unit_id: (unit.temperatures, unit.voltages) for unit in stage.plan.units}
+        return list(influxdb_rows(stage.database.port, widths))
+    paths = [worker.disk.folder / "telemetry.duckdb" for worker in stage.workers()]
+    return [row for path in paths if path.exists() for row in duckdb_rows(path)]
+
+
+def _expectation(plan: Plan, unit: UnitPart) -> Expectation:
+    """What may be off with the unit's times, for a reason that the plan knows."""
+    slack_ms, stepped = float(TIME_SLACK_MS), False
+    for harm in plan.harms:
+        match harm.kind:
+            case Kind.GATEWAY_CLOCK_STEP if 1 + harm.target in unit.gateways_met:
+                slack_ms += 1000 * abs(harm.amount)
+                stepped = True
+            case Kind.UNIT_CLOCK_STEP if plan.units[harm.target] == unit.plan:
+                slack_ms += 1000 * JUMP_S
+                stepped = True
+    return Expectation(
+        seed=plan.seed,
+        unit_id=unit.plan.unit_id,
+        temperatures=unit.plan.temperatures,
+        voltages=unit.plan.voltages,
+        time_slack_ms=round(slack_ms),
+        clock_stepped=stepped,
+    )
 
 
 def _keep_disks(stage: Stage) -> None:

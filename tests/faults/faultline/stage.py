@@ -25,14 +25,18 @@ from registry.kinds import PackClass
 from registry.registry import Registry
 
 from faultline.disks import Disk
+from faultline.http_proxy import Answers, HttpProxy
+from faultline.plan import Store
 from faultline.proxy import Proxy
-from faultline.servers import CloudBroker, VehicleBroker, faketime_library, free_port
+from faultline.servers import CloudBroker, Database, VehicleBroker, faketime_library, free_port
+from faultline.stored import DATABASE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from faultline.nursery import Nursery, Process
     from faultline.plan import Plan, UnitPlan
+    from faultline.servers import Server
 
 FLEET = "fleet"
 TERMINATE_S = 10.0
@@ -92,6 +96,7 @@ class UnitPart:
         self.folder = stage.folder / plan.unit_id
         self.folder.mkdir()
         self.gateway = plan.gateway
+        self.gateways_met = {plan.gateway}
         self.link = Proxy(stage.gateways[plan.gateway].local_broker.port, stage.random)
         self.process: Process | None = None
         self._stage = stage
@@ -118,6 +123,7 @@ class UnitPart:
     def move(self, gateway: int) -> None:
         """Its radio talks to another vehicle's broker from now on."""
         self.gateway = gateway
+        self.gateways_met.add(gateway)
         self.link.retarget(self._stage.gateways[gateway].local_broker.port)
 
     def stop_sampling(self) -> None:
@@ -166,7 +172,6 @@ class GatewayPart:
             "PACKWATCH_MQTT__PASSWORD": account.password,
             "PACKWATCH_GATEWAY__LOCAL__ADDRESS": f"127.0.0.1:{self.local_link.port}",
             "PACKWATCH_LOG_FORMAT": "json",
-            **stage.gateway_settings,
         }
         nursery = stage.nurseries.plain
         if self.clock_can_step:
@@ -230,7 +235,7 @@ class IngestPart:
                 "PACKWATCH_STORE__MEMORY_LIMIT_MB": "128",
                 "PACKWATCH_STORE__THREADS": "1",
                 "PACKWATCH_LOG_FORMAT": "json",
-                **stage.store_settings,
+                **stage.store_settings(),
             },
             log=stage.folder / f"{self.name}.log",
         )  # fmt: skip
@@ -271,23 +276,47 @@ class Stage:
             self.credentials.account(AccountRole.GATEWAY, f"gateway-{number}", FLEET)
         self.broker = CloudBroker(folder / "broker", self.credentials)
         self.ingest_link = Proxy(self.broker.port, self.random)
-        self.store_settings: dict[str, str] = {}
-        self.gateway_settings: dict[str, str] = {}
+        self.database: Database | None = None
+        self.database_link: HttpProxy | None = None
         self.disks: list[Disk] = []
         self.ingest = IngestPart(self, "ingest", self._disk("ingest", megabytes=128))
         self.registry_path = self.ingest.disk.folder / "registry.sqlite"
         shutil.copy(registry_template, self.registry_path)
         self.second_ingest: IngestPart | None = None
+        if plan.store is Store.INFLUXDB:
+            self.database = Database(self._disk("database", megabytes=128).folder, folder)
+            self.database_link = HttpProxy(self.database.port, self.random)
         self.gateways: dict[int, GatewayPart] = {}
         for number in range(1, plan.gateways + 1):
             self.gateways[number] = GatewayPart(self, number)
             self.disks.append(self.gateways[number].disk)
         self.units = [UnitPart(self, unit) for unit in plan.units]
 
+    @property
+    def store_disk(self) -> Disk:
+        """What the store's files lie on."""
+        return self.ingest.disk if self.database is None else next(d for d in self.disks if d.folder.name == "database")
+
+    def store_settings(self) -> dict[str, str]:
+        """What ingest is told about its store."""
+        if self.database_link is None:
+            return {}
+        return {
+            "PACKWATCH_STORE__KIND": "influxdb",
+            "PACKWATCH_STORE__URL": f"http://127.0.0.1:{self.database_link.port}",
+            "PACKWATCH_STORE__DATABASE": DATABASE,
+        }
+
     def _disk(self, name: str, *, megabytes: int) -> Disk:
         disk = Disk(self.folder / name, megabytes=megabytes)
         self.disks.append(disk)
         return disk
+
+    @property
+    def servers(self) -> list[Server]:
+        """All that are not ours."""
+        brokers: list[Server] = [self.broker, *(gateway.local_broker for gateway in self.gateways.values())]
+        return brokers if self.database is None else [self.database, *brokers]
 
     @property
     def proxies(self) -> list[Proxy]:
@@ -302,7 +331,9 @@ class Stage:
         """Start everything."""
         for proxy in self.proxies:
             await proxy.start()
-        await asyncio.gather(self.broker.start(), *(gateway.local_broker.start() for gateway in self.gateways.values()))
+        if self.database_link is not None:
+            await self.database_link.start()
+        await asyncio.gather(*(server.start() for server in self.servers))
         for part in (self.ingest, *self.gateways.values()):
             await part.start()
         # A unit tells its clock as it connects; somebody should be there to hear it.
@@ -321,16 +352,32 @@ class Stage:
         """All ingest workers."""
         return [self.ingest, *([self.second_ingest] if self.second_ingest else [])]
 
+    def parts(self) -> list[tuple[str, Process]]:
+        """Every process of ours that was started, by name."""
+        named = [(unit.plan.unit_id, unit.process) for unit in self.units]
+        named += [(part.name, part.process) for part in (*self.gateways.values(), *self.workers())]
+        return [(name, process) for name, process in named if process is not None]
+
+    def expect_alive(self) -> None:
+        """Raises RuntimeError, with its last words, when a part has ended that nobody ended."""
+        for name, process in self.parts():
+            if process.exit_code is not None:
+                words = (self.folder / f"{name}.log").read_text()[-1500:]
+                raise RuntimeError(f"{name} ended by itself with {process.exit_code}:\n{words}")
+
     async def heal(self) -> None:
         """End all harm: the network is well, and what was killed runs again."""
         for proxy in self.proxies:
             proxy.restore()
-        for server in (self.broker, *(gateway.local_broker for gateway in self.gateways.values())):
+        if self.database_link is not None:
+            self.database_link.answers = Answers.TRUE
+        for disk in self.disks:
+            disk.clear()
+        for server in self.servers:
             if not server.running:
                 await server.start()
-        for part in (*self.workers(), *self.gateways.values()):
-            part.disk.clear(part.process)
-        for part in (self.ingest, *self.gateways.values(), *self.units):
+        # As a supervisor would: a worker that finds no database when it starts ends, and is started again.
+        for part in (*self.workers(), *self.gateways.values(), *self.units):
             if part.process.exit_code is not None:
                 await part.start()
 
@@ -342,12 +389,11 @@ class Stage:
     async def stop(self) -> list[str]:
         """End everything in order, as an operator would. Returns what did not end as it should."""
         wrong = []
-        for part in (*self.units, *self.gateways.values(), *self.workers()):
-            name = part.plan.unit_id if isinstance(part, UnitPart) else part.name
-            if part.process.exit_code is not None:
-                wrong.append(f"died: {name} had ended with {part.process.exit_code} before it was stopped")
+        for name, process in self.parts():
+            if process.exit_code is not None:
+                wrong.append(f"died: {name} had ended with {process.exit_code} before it was stopped")
                 continue
-            code = await part.process.terminate(TERMINATE_S)
+            code = await process.terminate(TERMINATE_S)
             if code is None:
                 wrong.append(f"hangs: {name} did not stop within {TERMINATE_S:g} s of SIGTERM")
             elif code:
@@ -356,13 +402,12 @@ class Stage:
 
     async def close(self) -> None:
         """Kill whatever is left, and unmount."""
-        for part in (*self.units, *self.gateways.values(), *self.workers()):
-            if part.process is not None and part.process.exit_code is None:
-                await part.process.kill()
-        await self.broker.kill()
-        for gateway in self.gateways.values():
-            await gateway.local_broker.kill()
-        for proxy in self.proxies:
+        for _, process in self.parts():
+            if process.exit_code is None:
+                await process.kill()
+        for server in self.servers:
+            await server.kill()
+        for proxy in (*self.proxies, *([self.database_link] if self.database_link else [])):
             await proxy.stop()
             self.counts.update({f"network: {what}": times for what, times in proxy.counts.items()})
         await self.http.aclose()
