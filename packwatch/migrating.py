@@ -78,6 +78,8 @@ def require_idle(settings: Settings) -> None:
 def move_store(source: MovableStore, target: MovableStore, on_progress: Callable[[int, int], None]) -> Moved:
     """Move everything. `on_progress` gets samples moved and samples in all. Raises StoreError when the two differ."""
     units = source.stored_units()
+    if not units:
+        raise StoreError("the store to move from holds no samples: is it the right one?")
     there = {unit.unit_id: unit.rows for unit in target.stored_units()}
     total, done = sum(unit.rows for unit in units), 0
     on_progress(0, total)

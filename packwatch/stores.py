@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.influx import InfluxDBStore
@@ -40,6 +41,8 @@ def influx_access(settings: Settings) -> InfluxAccess:
     section = settings.store
     if section.url is None:
         raise SettingsError("store.url is not set: name the InfluxDB, for example http://127.0.0.1:8086")
+    if urlsplit(section.url).username is not None:
+        raise SettingsError("store.url holds an account: set store.username and store.password, which logs never show")
     return InfluxAccess(
         url=section.url,
         database=section.database,

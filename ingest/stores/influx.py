@@ -175,6 +175,7 @@ class InfluxDBStore:
 
     def delete_before(self, cutoff_ms: int) -> int:
         with self._using(), self._writing:
+            self._server.retain()
             deleted = self._keeping.delete_before(cutoff_ms)
             progress = self._progress or Progress(self._server)
             progress.forget_before(cutoff_ms, self._keeping.held_units())
@@ -212,6 +213,7 @@ class InfluxDBStore:
 
     def _ready_to_write(self, fences: Sequence[Fence]) -> Progress:
         """What is stored, after the fences let us pass."""
+        self._server.retain()
         keep_fences(self._server, fences)
         numbers = {fence.group: fence.number for fence in fences}
         if any(self._fences.get(group) != number for group, number in numbers.items()):

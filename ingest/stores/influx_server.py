@@ -6,6 +6,7 @@ import gzip
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -43,6 +44,10 @@ class StoreRefusedLinesError(StoreError):
         """`lines`: each refused line and the server's reason."""
         super().__init__(message)
         self.lines = dict(lines)
+
+
+class _NoDatabaseError(StoreUnavailableError):
+    """The server has lost the database, or someone dropped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,11 @@ class _Version(Protocol):
 
     def writer(self, access: InfluxAccess, http: httpx.Client) -> _Writer: ...
 
-    def prepare(self, server: InfluxServer, database: str, retention_days: int | None) -> None: ...
+    def create(self, server: InfluxServer, database: str) -> None:
+        """Make sure that the database is there."""
+
+    def retain(self, server: InfluxServer, database: str, days: int | None) -> None:
+        """Tell the database for how long to keep samples."""
 
 
 class InfluxServer:
@@ -106,13 +115,18 @@ class InfluxServer:
         headers = {} if access.compress else {"Accept-Encoding": "identity"}
         timeout = httpx.Timeout(QUERY_S, connect=CONNECT_S)
         self.http = httpx.Client(base_url=access.url, timeout=timeout, headers=headers, trust_env=False)
+        self._connecting = Lock()
+        self._version: _Version | None = None
         self._writer: _Writer | None = None
+        self._retains = False
 
     def connect(self) -> None:
         """Learn the version and make sure of the databases. Does nothing once that has worked."""
         if self._writer is not None:
             return
-        with self.told_apart():
+        with self._connecting, self.told_apart():
+            if self._writer is not None:
+                return
             answer = self.http.get("/ping")
             told = answer.headers.get("X-Influxdb-Version", "")
             version = _VERSIONS.get(told.lstrip("v").partition(".")[0])
@@ -121,16 +135,31 @@ class InfluxServer:
                     f"{self.access.url} says version {told!r}: no InfluxDB 1 or 2 that Packwatch knows"
                 )
             self.http.headers.update(version.headers(self.access))
-            version.prepare(self, self.access.database, self.access.retention_days)
-            version.prepare(self, self.access.kept, None)
+            for database in (self.access.database, self.access.kept):
+                version.create(self, database)
+            self._version = version
             self._writer = version.writer(self.access, self.http)
+
+    def retain(self) -> None:
+        """Set the databases' retention, once: for who writes; a reader's settings may say something else."""
+        self.connect()
+        if not self._retains and self._version is not None:
+            with self.told_apart():
+                self._version.retain(self, self.access.database, self.access.retention_days)
+                self._version.retain(self, self.access.kept, None)
+            self._retains = True
 
     def write(self, database: str, lines: bytes) -> None:
         """Keep lines with times in ms. Raises StoreRefusedLinesError when all but some went in."""
         self.connect()
         assert self._writer is not None  # noqa: S101 - connect has set it, or raised
         with self.told_apart():
-            self._writer.write(database, lines)
+            try:
+                self._writer.write(database, lines)
+            except _NoDatabaseError:
+                self._writer.close()
+                self._writer, self._retains = None, False  # the next call makes it again
+                raise
 
     def query(self, database: str, statement: str) -> Iterator[Rows]:
         """Run InfluxQL that reads; the answer streams in pieces of at most CHUNK_ROWS rows, times in ms."""
@@ -188,6 +217,8 @@ def raise_for(status: int, headers: Mapping[str, str], text: str) -> None:
             raise StoreRefusedLinesError(f"InfluxDB refuses {len(found)} lines: {next(iter(found.values()))}", found)
         case 400 | 413 | 422:
             raise StoreRefusedError(f"InfluxDB refuses: {said}")
+        case 404 if "not found" in said:
+            raise _NoDatabaseError(f"InfluxDB has no such database: {said}")
         case 401 | 403:
             raise StoreUnavailableError(f"InfluxDB does not let Packwatch in: {said}")
         case _:
@@ -258,12 +289,14 @@ class _Version1:
     def writer(self, access: InfluxAccess, http: httpx.Client) -> _Writer:
         return _WriteOfVersion1(http, compress=access.compress)
 
-    def prepare(self, server: InfluxServer, database: str, retention_days: int | None) -> None:
-        name = quoted(database)
-        for _ in server.ask("POST", f"CREATE DATABASE {name}"):
+    def create(self, server: InfluxServer, database: str) -> None:
+        for _ in server.ask("POST", f"CREATE DATABASE {quoted(database)}"):
             pass
-        duration = "INF" if retention_days is None else f"{retention_days}d"
-        shard = next(shard for days, shard in _SHARDS if days is None or (retention_days or 1e9) < days)
+
+    def retain(self, server: InfluxServer, database: str, days: int | None) -> None:
+        duration = "INF" if days is None else f"{days}d"
+        shard = next(shard for limit, shard in _SHARDS if limit is None or (days is not None and days < limit))
+        name = quoted(database)
         policy = f'ALTER RETENTION POLICY "autogen" ON {name} DURATION {duration} SHARD DURATION {shard} DEFAULT'
         for _ in server.ask("POST", policy):
             pass
@@ -300,26 +333,36 @@ class _Version2:
         del http
         return WriteOfVersion2(access)
 
-    def prepare(self, server: InfluxServer, database: str, retention_days: int | None) -> None:
-        organisation = server.access.organisation
-        found = self._get(server, "/api/v2/orgs", org=organisation).get("orgs") or []
-        if not found:
-            raise StoreUnavailableError(f"InfluxDB knows no organisation {organisation!r}, or not for this token")
-        org_id = found[0]["id"]
-        seconds = 0 if retention_days is None else retention_days * 86_400
-        rules = [{"type": "expire", "everySeconds": seconds}] if seconds else []
-        buckets = self._get(server, "/api/v2/buckets", orgID=org_id, name=database).get("buckets") or []
-        if buckets:
-            bucket = buckets[0]
-            kept = [rule.get("everySeconds", 0) for rule in bucket.get("retentionRules") or []]
-            if kept != [rule["everySeconds"] for rule in rules]:
-                self._send(server, "PATCH", f"/api/v2/buckets/{bucket['id']}", {"retentionRules": rules})
-        else:
-            wanted = {"orgID": org_id, "name": database, "retentionRules": rules}
+    def create(self, server: InfluxServer, database: str) -> None:
+        org_id = self._org_id(server)
+        bucket = self._bucket(server, org_id, database)
+        if bucket is None:
+            wanted = {"orgID": org_id, "name": database, "retentionRules": []}
             bucket = self._send(server, "POST", "/api/v2/buckets", wanted)
         if not self._get(server, "/api/v2/dbrps", orgID=org_id, db=database).get("content"):
             mapping = {"orgID": org_id, "bucketID": bucket["id"], "database": database}
             self._send(server, "POST", "/api/v2/dbrps", {**mapping, "retention_policy": "autogen", "default": True})
+
+    def retain(self, server: InfluxServer, database: str, days: int | None) -> None:
+        bucket = self._bucket(server, self._org_id(server), database)
+        rules = [] if days is None else [{"type": "expire", "everySeconds": days * 86_400}]
+        if bucket is None:
+            raise _NoDatabaseError(f"InfluxDB has no bucket {database}")
+        if [rule.get("everySeconds", 0) for rule in bucket.get("retentionRules") or []] != [
+            rule["everySeconds"] for rule in rules
+        ]:
+            self._send(server, "PATCH", f"/api/v2/buckets/{bucket['id']}", {"retentionRules": rules})
+
+    def _org_id(self, server: InfluxServer) -> str:
+        organisation = server.access.organisation
+        found = self._get(server, "/api/v2/orgs", org=organisation).get("orgs") or []
+        if not found:
+            raise StoreUnavailableError(f"InfluxDB knows no organisation {organisation!r}, or not for this token")
+        return str(found[0]["id"])
+
+    def _bucket(self, server: InfluxServer, org_id: str, name: str) -> dict[str, Any] | None:
+        found: list[dict[str, Any]] = self._get(server, "/api/v2/buckets", orgID=org_id, name=name).get("buckets") or []
+        return found[0] if found else None
 
     def _get(self, server: InfluxServer, path: str, **query: str) -> dict[str, Any]:
         answer = server.http.get(path, params=query)

@@ -137,6 +137,11 @@ def test_a_difference_is_told(duckdb_store: DuckDBStore, influx_store: InfluxDBS
         move_store(duckdb_store, influx_store, silent)
 
 
+def test_an_empty_store_is_told(duckdb_store: DuckDBStore, influx_store: InfluxDBStore) -> None:
+    with pytest.raises(StoreError, match="holds no samples"):
+        move_store(influx_store, duckdb_store, silent)
+
+
 def test_every_part_of_a_row_counts() -> None:
     one = batch(1, rows=1, temperatures_c=[[1.0, 2.0, np.nan]], voltages_v=[[3.0]])
 
@@ -168,7 +173,12 @@ def test_every_part_of_a_row_counts() -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("postgres", "is no store"), ("http://127.0.0.1:8086", "names no database"), ("influxdb", "store.url is not set")],
+    [
+        ("http://me:secret@127.0.0.1:8086/packwatch", "store.url holds an account"),
+        ("postgres", "is no store"),
+        ("http://127.0.0.1:8086", "names no database"),
+        ("influxdb", "store.url is not set"),
+    ],
 )
 def test_a_store_that_is_none_is_told(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):

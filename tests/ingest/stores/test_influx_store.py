@@ -294,6 +294,15 @@ class TestTheServerSaysNo:
             assert store.latest_at("unit-1") is None
         assert "right" not in repr(InfluxAccess(url=url, username="admin", password="right"))
 
+    def test_a_database_that_was_dropped_is_made_again(self, influx_access: InfluxAccess, make_batch: Make) -> None:
+        with closing(InfluxDBStore(influx_access)) as store:
+            store.append([make_batch(frame=1)])
+            drop = {"q": f'DROP DATABASE "{influx_access.database}"'}
+            httpx.post(f"{influx_access.url}/query", data=drop, trust_env=False).raise_for_status()
+            with pytest.raises(StoreUnavailableError, match="no such database"):
+                store.append([make_batch(frame=2)])
+            assert store.append([make_batch(frame=2)]).stored_rows == 2
+
     def test_no_server_at_all(self) -> None:
         with closing(InfluxDBStore(InfluxAccess(url="http://127.0.0.1:9"))) as store:
             with pytest.raises(StoreUnavailableError, match="does not answer"):
@@ -329,7 +338,9 @@ class TestRetention:
 
         for days, duration, shard in ((30, "720h0m0s", "24h0m0s"), (None, "0s", "168h0m0s"), (1, "24h0m0s", "1h0m0s")):
             with closing(InfluxDBStore(replace(influx_access, retention_days=days))) as store:
-                store.check()
+                store.append([])
+            with closing(InfluxDBStore(replace(influx_access, retention_days=7))) as reader:
+                reader.latest_at("unit-1")
             found = policy(influx_access.database)
             assert (found["duration"], found["shardGroupDuration"]) == (duration, shard)
             assert policy(influx_access.kept)["duration"] == "0s"
