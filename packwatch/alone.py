@@ -25,6 +25,7 @@ from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
 from packwatch.engine_watch import EngineWatch, beat
+from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import PagesHistory, RemoteHistory, history_app, history_token
 from packwatch.intake import Meter
 from packwatch.pages import build_pages
@@ -70,6 +71,7 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
             metrics=REGISTRY,
         )
         web = WebServer(history_app(store, history_token(settings)), listener, shutdown=asyncio.Event())
+        look_for_cycles_rarely()
         crew.start("ingest", ingest.run())
         crew.start("history", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
@@ -92,6 +94,7 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         directory = Directory(registry)
         await directory.refresh()
         stream = _stream(settings, directory, [alerts])
+        look_for_cycles_rarely()
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
         crew.start("stream", stream.run())

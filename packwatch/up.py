@@ -23,6 +23,7 @@ from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
 from packwatch.enrolling import FleetEnroller
+from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import PagesHistory
 from packwatch.intake import Meter
 from packwatch.pages import build_pages
@@ -104,6 +105,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         await keeper.prepare()
         claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
 
+        look_for_cycles_rarely()
         crew.start("broker", broker.run())
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
