@@ -32,6 +32,8 @@ class Meter:
             refused_by_reason=now.refused_by_reason,
             dropped=now.dropped,
             broker_oversize=self._broker.counters.oversize if self._broker else 0,
+            broker_denied=self._broker.counters.denied if self._broker else 0,
+            broker_refused_sign_ins=self._broker.counters.refused_sign_ins if self._broker else 0,
             sequence_gaps=now.sequence_gaps,
             rebirths_requested=now.rebirths_requested,
             queue_fill=now.queue_fill,
