@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _PIECE_VALUES = 480_000
 """Values that one write carries: some 5 MB of text, a fifth of what InfluxDB 1 takes at most. **assumed**"""
+_APART_MS = 600_000
+"""Positions further apart than this are looked for one by one. **assumed**"""
 _LARGEST_INTEGER = 2**63 - 1
 
 
@@ -298,9 +300,10 @@ class InfluxDBStore:
             times[gateway_id].append(at_ms)
         database = self._server.access.database
         for gateway_id, times_ms in times.items():
-            window = reading.Window(database, min(times_ms), max(times_ms) + 1)
-            for stored in reading.read_positions(self._server, gateway_id, [window]):
-                new.pop((gateway_id, stored.fixed_at_ms), None)
+            for first_ms, last_ms in _stretches(times_ms):
+                window = reading.Window(database, first_ms, last_ms + 1)
+                for stored in reading.read_positions(self._server, gateway_id, [window]):
+                    new.pop((gateway_id, stored.fixed_at_ms), None)
         return list(new.values())
 
     def _write_batches(self, database: str, entries: Sequence[LineEntry]) -> dict[int, tuple[RefusedBatch, int]]:
@@ -335,6 +338,18 @@ def _require_storable(batches: Sequence[ReceivedBatch]) -> None:
             batch.sampled_at_ms[0] >= reading.EARLIEST_MS and batch.sampled_at_ms[-1] < reading.LATEST_MS
         ):
             raise StoreRefusedError(f"a time of unit {batch.unit_id} is outside the years that InfluxDB has")
+
+
+def _stretches(times_ms: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last of the stretches that times lie in: a backlog must not make us read all up to now."""
+    ordered = sorted(times_ms)
+    first = last = ordered[0]
+    for at_ms in ordered[1:]:
+        if at_ms - last > _APART_MS:
+            yield first, last
+            first = at_ms
+        last = at_ms
+    yield first, last
 
 
 def _times(received: ReceivedBatch) -> tuple[int, int]:
