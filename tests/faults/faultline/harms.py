@@ -137,16 +137,23 @@ async def _fill_gateways_disk(stage: Stage, harm: Harm) -> None:
 
 
 async def _fill_stores_disk(stage: Stage, harm: Harm) -> None:
+    if stage.database is not None and not stage.database.running:
+        await stage.database.start()
     stage.store_disk.fill(stage.ingest.process.pid if stage.database is None else stage.database.pid)
     await asyncio.sleep(harm.lasts_s)
     stage.store_disk.clear()
+    if stage.database is not None:
+        # InfluxDB 1.6 answers every further write with the old error, room or not, until it is started anew.
+        await stage.database.kill()
+        await stage.database.start()
 
 
 async def _kill_database(stage: Stage, harm: Harm) -> None:
     stage.counts["kills of databases"] += 1
     await stage.database.kill()
     await asyncio.sleep(harm.lasts_s)
-    await stage.database.start()
+    if not stage.database.running:
+        await stage.database.start()
 
 
 async def _answer_errors(stage: Stage, harm: Harm) -> None:

@@ -31,7 +31,7 @@ START_S = 60.0
 
 
 class Process:
-    """A running part."""
+    """A part that was started."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

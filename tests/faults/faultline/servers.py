@@ -54,8 +54,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it listens."""
-        self._process = self._spawn()
+        """Start it, unless it runs, and wait until it listens."""
+        if not self.running:
+            self._process = self._spawn()
         deadline = asyncio.get_running_loop().time() + START_S
         while True:
             with contextlib.suppress(OSError):

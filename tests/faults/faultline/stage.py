@@ -88,29 +88,45 @@ def make_registry(path: Path) -> None:
     registry.close()
 
 
-class UnitPart:
+class Part:
+    """A process of ours. Harms overlap: what one has killed another may have started again."""
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start its process, unless it runs."""
+        async with self._starting:
+            if self.process is None or self.process.exit_code is not None:
+                self.process = await self._spawn()
+
+    async def _spawn(self) -> Process:
+        raise NotImplementedError
+
+
+class UnitPart(Part):
     """A sensor unit: its process, its folder, and its link to a vehicle's broker."""
 
     def __init__(self, stage: Stage, plan: UnitPlan) -> None:
+        super().__init__()
         self.plan = plan
         self.folder = stage.folder / plan.unit_id
         self.folder.mkdir()
         self.gateway = plan.gateway
         self.gateways_met = {plan.gateway}
         self.link = Proxy(stage.gateways[plan.gateway].local_broker.port, stage.random)
-        self.process: Process | None = None
         self._stage = stage
 
-    async def start(self, *more: str) -> None:
-        """Boot it."""
+    async def _spawn(self) -> Process:
         plan = self.plan
-        self.process = await self._stage.nurseries.plain.start(
+        return await self._stage.nurseries.plain.start(
             "one_unit",
             "--unit", plan.unit_id, "--broker", f"127.0.0.1:{self.link.port}", "--state-dir", self.folder,
             "--seed", self._stage.plan.seed, "--interval", plan.interval_s, "--rows", plan.rows,
             "--temperatures", plan.temperatures, "--voltages", plan.voltages, "--ring-frames", plan.ring_frames,
             "--slot-bytes", 2048, "--resend-after", RESEND_AFTER_S, "--beat", BEAT_S,
-            "--drift-ppm", plan.drift_ppm, *more,
+            "--drift-ppm", plan.drift_ppm,
             environment={},
             log=self._stage.folder / f"{plan.unit_id}.log",
         )  # fmt: skip
@@ -147,24 +163,23 @@ class UnitPart:
             flash.close()
 
 
-class GatewayPart:
+class GatewayPart(Part):
     """A vehicle's gateway: its process, its disk, its clock, its broker, and its two links."""
 
     def __init__(self, stage: Stage, number: int) -> None:
+        super().__init__()
         self.number = number
         self.name = f"gateway-{number}"
         self.local_broker = VehicleBroker(stage.folder / f"vehicle-{number}")
         self.local_link = Proxy(self.local_broker.port, stage.random)
         self.uplink = Proxy(stage.broker.port, stage.random)
         self.disk = Disk(stage.folder / self.name, megabytes=32)
-        self.process: Process | None = None
         self.clock_can_step = False
         self._clock = stage.folder / f"{self.name}.clock"
         self._log = stage.folder / f"{self.name}.log"
         self._stage = stage
 
-    async def start(self) -> None:
-        """Start its process."""
+    async def _spawn(self) -> Process:
         stage = self._stage
         account = stage.credentials.account(AccountRole.GATEWAY, self.name, FLEET)
         environment = {
@@ -177,7 +192,7 @@ class GatewayPart:
         if self.clock_can_step:
             nursery = stage.nurseries.clocked
             environment["FAKETIME_TIMESTAMP_FILE"] = str(self._clock)
-        self.process = await nursery.start(
+        return await nursery.start(
             "packwatch",
             "gateway", "--id", self.name, "--fleet", FLEET, "--data-dir", self.disk.folder,
             "--mqtt", f"127.0.0.1:{self.uplink.port}",
@@ -209,21 +224,20 @@ class GatewayPart:
                 path.unlink()
 
 
-class IngestPart:
+class IngestPart(Part):
     """An ingest worker: its process and its disk. All of a round share a registry and a link to the broker."""
 
     def __init__(self, stage: Stage, name: str, disk: Disk) -> None:
+        super().__init__()
         self.name = name
         self.disk = disk
-        self.process: Process | None = None
         self.port = free_port()
         self._stage = stage
 
-    async def start(self) -> None:
-        """Start its process."""
+    async def _spawn(self) -> Process:
         stage = self._stage
         account = stage.credentials.account(AccountRole.INGEST)
-        self.process = await stage.nurseries.plain.start(
+        return await stage.nurseries.plain.start(
             "packwatch",
             "ingest", "--data-dir", self.disk.folder, "--http", f"127.0.0.1:{self.port}",
             "--mqtt", f"127.0.0.1:{stage.ingest_link.port}",
