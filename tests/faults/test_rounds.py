@@ -40,7 +40,7 @@ def test_without_harm_nothing_is_found(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-FIRST_SEED, ROUNDS = 10, 5
+FIRST_SEED, ROUNDS = 25, 5
 """Five in a row have every kind of harm, as test_plan.py shows."""
 
 

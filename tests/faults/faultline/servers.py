@@ -52,9 +52,15 @@ class Server:
         self._command = [str(word) for word in command]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._turn = asyncio.Lock()
+        """Harms overlap: one kills while another starts."""
 
     async def start(self) -> None:
         """Start it, unless it runs, and wait until it listens."""
+        async with self._turn:
+            await self._start()
+
+    async def _start(self) -> None:
         if not self.running:
             self._process = self._spawn()
         deadline = asyncio.get_running_loop().time() + START_S
@@ -93,11 +99,12 @@ class Server:
 
     async def kill(self) -> None:
         """SIGKILL, and wait for the end."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await asyncio.to_thread(self._process.wait)
-            self._process = None
+        async with self._turn:
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                await asyncio.to_thread(self._process.wait)
+                self._process = None
 
 
 class CloudBroker(Server):
