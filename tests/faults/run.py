@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import functools
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -103,6 +104,8 @@ async def _run(plans: list[Plan], options: argparse.Namespace) -> list[RoundResu
                 print(f"  its logs, ledgers and stores: {result.folder}", flush=True)
             return result
 
+    # Ended from outside, it still leaves nothing behind.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     try:
         await asyncio.gather(*(nursery.open() for nursery in needed))
         results = await asyncio.gather(*(play(plan) for plan in plans))

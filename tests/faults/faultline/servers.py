@@ -137,7 +137,11 @@ class VehicleBroker(Server):
             raise MissingServerError("mosquitto is missing: install Debian's package of that name")
         port = free_port()
         config = folder / "mosquitto.conf"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
+        # A process that changes its user is no longer killed with its parent.
+        user = "user root\n" if os.geteuid() == 0 else ""
+        config.write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n" + user
+        )
         super().__init__([program, "-c", config], port=port, log=folder / "log")
 
 
