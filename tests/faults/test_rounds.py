@@ -27,7 +27,7 @@ def rounds(tmp_path, *options: object, seconds: float = 300.0) -> dict:
 
 
 def test_a_store_that_was_broken_on_purpose_is_found_out(tmp_path):
-    report = rounds(tmp_path, "--calm", "--rounds", len(Sabotage), "--sabotage", *Sabotage)
+    report = rounds(tmp_path, "--calm", "--stores", "duckdb", "--rounds", len(Sabotage), "--sabotage", *Sabotage)
     assert report["passed"] == 0
     for seed, sabotage in enumerate(Sabotage, start=1):
         assert sabotage in report["findings"][str(seed)], report["said"]
