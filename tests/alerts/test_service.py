@@ -208,7 +208,7 @@ async def test_heat_after_an_acknowledged_critical_calls_people_again(house, rec
         service.observe([received(range(1, 70), [41.25] * 69)])
     assert house.told[-1].state is AlertState.ACKNOWLEDGED
     service.observe([received([1001], [61.5])])
-    await eventually(lambda: house.told[-1].state is AlertState.RAISED, "people are called again")
+    await eventually(lambda: house.told and house.told[-1].state is AlertState.RAISED, "people are called again")
     await eventually(lambda: service.counters().unsaved_changes == 0, "all is saved")
     (kept,) = house.kept()
     assert (kept.state, kept.level, kept.acknowledged_by) == (AlertState.RAISED, Level.CRITICAL, None)
@@ -228,7 +228,7 @@ async def test_heat_is_renewed_after_an_acknowledgement_elsewhere(house, receive
     service.observe([received([0], [85]), received(range(1, 70), [25] * 69)])
     (alert,) = await eventually(house.kept, "an alert")
     elsewhere(house, alert.alert_id, "acknowledge", state=AlertState.ACKNOWLEDGED, acknowledged_by="Eve")
-    await eventually(lambda: house.told[-1].state is AlertState.ACKNOWLEDGED, "their step is seen here")
+    await eventually(lambda: house.told and house.told[-1].state is AlertState.ACKNOWLEDGED, "their step is seen here")
     elsewhere(house, alert.alert_id, "acknowledge", acknowledgement_comment="on the phone")
     service.observe([received([71], [61])])
     await eventually(lambda: house.kept()[0].state is AlertState.RAISED, "raised after both of their steps")
@@ -257,7 +257,7 @@ async def test_a_registry_outage_loses_nothing_and_silences_nobody(house, receiv
     alert = (await eventually(lambda: house.told, "told without a registry"))[0]
     await eventually(lambda: house.published, "published without a registry")
     service.observe([received([1], [85])])
-    await eventually(lambda: house.told[-1].level == Level.CRITICAL, "critical, told without a registry")
+    await eventually(lambda: house.told and house.told[-1].level == Level.CRITICAL, "critical, told without a registry")
     done = await service.acknowledge(alert.alert_id, version=2, by="Ann", comment="", now=house.clock())
     assert done.state is AlertState.ACKNOWLEDGED
     assert service.counters().registry_away
@@ -275,7 +275,7 @@ async def test_a_broker_outage_delays_messages_and_keeps_the_newest(house, recei
     service.observe([received([0], [61])])
     await eventually(lambda: service.counters().publish_failures, "a failure")
     service.observe([received([1], [85])])
-    await eventually(lambda: house.told[-1].level == Level.CRITICAL, "listeners are told")
+    await eventually(lambda: house.told and house.told[-1].level == Level.CRITICAL, "listeners are told")
     house.broker_away = False
     await eventually(lambda: house.published, "a message")
     assert json.loads(house.published[-1][1])["level"] == "critical"
@@ -328,7 +328,7 @@ async def test_what_was_acknowledged_elsewhere_gets_worse_all_the_same(house, re
     assert (kept.level, kept.state, kept.acknowledged_by) == (Level.RUNAWAY, AlertState.RAISED, None)
     actions = [event.action for event in house.registry.alert_events(alert.alert_id)]
     assert actions == ["raise", "acknowledge", "worsen", "worsen"]
-    await eventually(lambda: house.told[-1].level is Level.RUNAWAY, "runaway is told")
+    await eventually(lambda: house.told and house.told[-1].level is Level.RUNAWAY, "runaway is told")
 
 
 async def test_what_was_closed_elsewhere_before_it_got_worse_is_raised_anew(house, received):
@@ -343,7 +343,7 @@ async def test_what_was_closed_elsewhere_before_it_got_worse_is_raised_anew(hous
         (Level.RUNAWAY, AlertState.RAISED, None),
         (Level.WARNING, AlertState.CLOSED, "Eve"),
     }
-    await eventually(lambda: house.told[-1].level is Level.RUNAWAY, "runaway is told")
+    await eventually(lambda: house.told and house.told[-1].level is Level.RUNAWAY, "runaway is told")
     service.observe([received([15], [62])])
     assert service.counters().open_alerts == 1
 
