@@ -43,6 +43,7 @@ def verify_bundle(path: Path) -> dict[str, int]:
         with zipfile.ZipFile(path) as bundle:
             return _verified(bundle)
     except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        # zipfile raises the last two for a compression that it does not know and for an encrypted entry
         raise BundleError(f"{path} cannot be read as a bundle: {error}") from error
 
 

@@ -8,6 +8,7 @@ import random
 import secrets
 import shutil
 import signal
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ def make_registry(path: Path) -> None:
     registry.close()
 
 
-class Part:
+class Part(ABC):
     """A process of ours. Harms overlap: what one has killed another may have started again."""
 
     def __init__(self) -> None:
@@ -101,8 +102,9 @@ class Part:
             if self.process is None or self.process.exit_code is not None:
                 self.process = await self._spawn()
 
+    @abstractmethod
     async def _spawn(self) -> Process:
-        raise NotImplementedError
+        """Start the process, whatever ran before."""
 
 
 class UnitPart(Part):
