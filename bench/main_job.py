@@ -20,7 +20,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import aiomqtt
 import httpx
 import numpy as np
 from rich.console import Console
@@ -33,6 +32,7 @@ from packwatch.credentials import AccountRole, Credentials
 from packwatch.logging import configure_logging
 from telemetry.broker import BrokerAccess
 from telemetry.frames import encode_frame, frame_from_values
+from telemetry.mqtt import mqtt_client
 from telemetry.samples import Provenance
 from telemetry.unit_link import frames_topic
 
@@ -148,17 +148,11 @@ async def publish_to_alert(client: ServiceClient, folder: Path, mqtt: int, packs
     await gateway.ready.wait()
     listening = access(AccountRole.DASHBOARD)
     took: list[float] = []
-    async with aiomqtt.Client(
-        "127.0.0.1", mqtt, username=listening.username, password=listening.password,
-        protocol=aiomqtt.ProtocolVersion.V311,
-    ) as alerts:  # fmt: skip
+    async with mqtt_client(listening) as alerts:
         await alerts.subscribe("packwatch/alerts/+/+", qos=1)
         for unit in units:
             reach = access(AccountRole.UNIT, unit)
-            async with aiomqtt.Client(
-                "127.0.0.1", mqtt, username=reach.username, password=reach.password,
-                protocol=aiomqtt.ProtocolVersion.V311,
-            ) as sending:  # fmt: skip
+            async with mqtt_client(reach) as sending:
                 frame = frame_from_values(
                     boot_id="1-bench", number=1, tick_ms=0, period_ms=1000, provenance=Provenance.SYNTHETIC,
                     utc_at_tick_zero_ms=time.time_ns() // 1_000_000,

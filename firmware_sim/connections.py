@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
-import ssl
 from typing import TYPE_CHECKING
 
 import aiomqtt
 import structlog
+
+from telemetry.mqtt import mqtt_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -52,7 +52,6 @@ async def keep_connected(
             say = _log.debug if lost_said else _log.info
             say("not_connected", of=name, host=access.host, port=access.port, why=_first_reason(broken))
             lost_said = True
-        heed_cancellation()
         # Spread the knocks of many units that lost the same broker; no secret hangs on it.
         await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
         wait_s = min(wait_s * 2.0, LONGEST_WAIT_S)
@@ -71,35 +70,10 @@ async def _in_a_task(work: Coroutine[object, object, None], *, name: str) -> Non
         raise broken
 
 
-def heed_cancellation() -> None:
-    """Raise the cancellation of the running task if something has swallowed it; called wherever a task loops.
-
-    In Python 3.11 a wait_for (in aiomqtt) whose wait ends at the very moment of the cancellation forgets it, and a task
-    that loops would run for ever. Not for tasks in which a TaskGroup has failed: those count one cancellation too many.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 @contextlib.asynccontextmanager
 async def connect(access: BrokerAccess, *, pending_calls: int) -> AsyncIterator[aiomqtt.Client]:
-    """Open an MQTT 3.1.1 connection with a clean session. Raises aiomqtt.MqttError when the broker cannot be had.
-
-    Small messages go out at once: with Nagle's algorithm and delayed acknowledgements each waited 40 ms for the last.
-    """
-    client = aiomqtt.Client(
-        access.host,
-        access.port,
-        username=access.username,
-        password=access.password,
-        tls_context=ssl.create_default_context() if access.tls else None,
-        protocol=aiomqtt.ProtocolVersion.V311,
-        timeout=CALL_TIMEOUT_S,
-        keepalive=KEEPALIVE_S,
-        max_queued_incoming_messages=1_000,
-        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
-    )
+    """Open an MQTT 3.1.1 connection with a clean session. Raises aiomqtt.MqttError when the broker cannot be had."""
+    client = mqtt_client(access, timeout=CALL_TIMEOUT_S, keepalive=KEEPALIVE_S, max_queued_incoming_messages=1_000)
     client.pending_calls_threshold = pending_calls
     # aiomqtt leaves its socket open when it is cancelled while it connects: so let it finish first, then leave.
     entering = asyncio.ensure_future(client.__aenter__())

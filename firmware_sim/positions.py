@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_sim.connections import heed_cancellation, keep_connected
+from firmware_sim.connections import keep_connected
 from firmware_sim.roads import EARTH_RADIUS_M
 from telemetry.samples import PositionFix
 from telemetry.unit_link import encode_position, position_topic
@@ -49,7 +49,6 @@ async def report_positions(gateway_id: str, access: BrokerAccess, fix_now: Calla
     async def talk(client: aiomqtt.Client) -> None:
         while True:
             await client.publish(position_topic(gateway_id), encode_position(fix_now()), qos=0)
-            heed_cancellation()
             await asyncio.sleep(FIX_INTERVAL_S)
 
     await keep_connected(access, talk, name=f"receiver of {gateway_id}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiomqtt
 import structlog
 
-from firmware_sim.connections import heed_cancellation, keep_connected
+from firmware_sim.connections import keep_connected
 from telemetry.errors import WireError
 from telemetry.unit_link import (
     clock_topic,
@@ -98,7 +98,6 @@ class UnitLink:
             if beat is not None:
                 await client.publish(clock_topic(firmware.unit_id), encode_clock_beat(beat), qos=0)
             await self._publish(client, firmware.ring.take_sendable(loop.time()))
-            heed_cancellation()
             now_s = loop.time()
             due = [
                 due_s for due_s in (firmware.next_beat_s(now_s), firmware.ring.next_due_s(now_s)) if due_s is not None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aiomqtt
+
+from telemetry.mqtt import mqtt_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -113,18 +114,11 @@ async def open_link(
     The client id is fixed by the caller: when a gateway comes back before the broker has missed it, the broker closes
     the old connection and publishes its will at once.
     """
-    client = aiomqtt.Client(
-        access.host,
-        access.port,
-        username=access.username,
-        password=access.password,
+    client = mqtt_client(
+        access,
         identifier=client_id,
-        protocol=aiomqtt.ProtocolVersion.V311,
         clean_session=True,
         keepalive=keepalive_s,
-        # Without it, small messages wait some 40 ms for the acknowledgement of the one before (RFC 896 with RFC 1122).
-        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
-        tls_context=ssl.create_default_context() if access.tls else None,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, will.qos),
         # aiomqtt asks for a class and only ever calls it.
         queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: inbox),  # noqa: ARG005

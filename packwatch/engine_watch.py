@@ -10,7 +10,8 @@ import aiomqtt
 import orjson
 import structlog
 
-from packwatch.publishing import BrokerAwayError, client_of
+from packwatch.publishing import BrokerAwayError
+from telemetry.mqtt import mqtt_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ class EngineWatch:
         """Listen for engines until cancelled."""
         while True:
             try:
-                async with client_of(self._access) as client:
+                async with mqtt_client(self._access) as client:
                     await client.subscribe("packwatch/engine/+", qos=0)
                     async for message in client.messages:
                         self._heard_s[message.topic.value] = time.monotonic()

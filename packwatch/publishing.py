@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 import aiomqtt
 import structlog
+
+from telemetry.mqtt import mqtt_client
 
 if TYPE_CHECKING:
     from telemetry.broker import BrokerAccess
@@ -18,20 +19,6 @@ _RETRY_S = (0.5, 10.0)
 
 class BrokerAwayError(ConnectionError):
     """The broker is not connected at the moment: try again later."""
-
-
-def client_of(access: BrokerAccess) -> aiomqtt.Client:
-    """An MQTT 3.1.1 client for the account."""
-    return aiomqtt.Client(
-        access.host,
-        access.port,
-        username=access.username,
-        password=access.password,
-        protocol=aiomqtt.ProtocolVersion.V311,
-        # Without it, small messages wait some 40 ms for the acknowledgement of the one before (RFC 896 with RFC 1122).
-        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
-        tls_params=aiomqtt.TLSParameters() if access.tls else None,
-    )
 
 
 class Publisher:
@@ -53,7 +40,7 @@ class Publisher:
         wait_s = _RETRY_S[0]
         while True:
             try:
-                async with client_of(self._access) as client:
+                async with mqtt_client(self._access) as client:
                     self._client = client
                     wait_s = _RETRY_S[0]
                     async for _ in client.messages:  # subscribes to nothing: ends with the connection

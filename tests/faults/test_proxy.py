@@ -8,6 +8,9 @@ import time
 import aiomqtt
 import pytest
 
+from telemetry.broker import BrokerAccess
+from telemetry.mqtt import mqtt_client
+
 from faultline.proxy import Network, Proxy
 from faultline.servers import VehicleBroker
 
@@ -27,7 +30,7 @@ async def proxy(tmp_path):
 async def listener(proxy: Proxy):
     """What arrives on every topic, through the proxy, and a way to publish through it."""
     heard = []
-    async with aiomqtt.Client("127.0.0.1", proxy.port, keepalive=60) as client:
+    async with mqtt_client(BrokerAccess(host="127.0.0.1", port=proxy.port), keepalive=60) as client:
         await client.subscribe("#", qos=0)
 
         async def listen():

@@ -14,6 +14,7 @@ import pytest
 
 from telemetry.broker import BrokerAccess
 from telemetry.frames import decode_frame
+from telemetry.mqtt import mqtt_client
 from telemetry.unit_link import (
     StoredReceipt,
     UnitConfig,
@@ -172,8 +173,7 @@ def gateway_at():
 
 @contextlib.asynccontextmanager
 async def _gateway_side(access: BrokerAccess):
-    no_delay = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
-    async with aiomqtt.Client(access.host, access.port, socket_options=no_delay) as client:
+    async with mqtt_client(access) as client:
         await client.subscribe(
             [("packwatch/units/+/frames", 1), ("packwatch/units/+/clock", 1), ("packwatch/positions/+", 1)]
         )

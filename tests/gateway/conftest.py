@@ -22,6 +22,7 @@ from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from telemetry.broker import BrokerAccess
 from telemetry.frames import encode_frame, frame_from_values
+from telemetry.mqtt import mqtt_client
 from telemetry.samples import Provenance
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
 from telemetry.sparkplug.topics import encode_state, state_topic
@@ -187,7 +188,7 @@ class Rig:
     @asynccontextmanager
     async def peer(self, broker: Broker, *topics: str) -> AsyncIterator[Peer]:
         """A client that is subscribed to `topics` and listens."""
-        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V311) as client:
+        async with mqtt_client(broker.access) as client:
             one = Peer(client)
             if topics:
                 await client.subscribe([(topic, 1) for topic in topics])

@@ -10,6 +10,7 @@ import aiomqtt
 from packwatch.broker import EmbeddedBroker
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.settings import HostPort
+from telemetry.mqtt import mqtt_client
 
 
 def free_port() -> int:
@@ -37,11 +38,7 @@ async def running_broker(folder: Path):
 
 
 def client(broker, account, **options) -> aiomqtt.Client:
-    access = broker.access(account)
-    return aiomqtt.Client(
-        access.host, access.port, username=access.username, password=access.password,
-        protocol=aiomqtt.ProtocolVersion.V311, **options,
-    )  # fmt: skip
+    return mqtt_client(broker.access(account), **options)
 
 
 async def until(condition, seconds: float = 10.0) -> None:
