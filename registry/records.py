@@ -320,6 +320,31 @@ class Lease(Base, kw_only=True):
     expires_at: Mapped[datetime]
 
 
+class RulesChange(Base, kw_only=True):
+    """The alert rules changed: who did it, when, and what. Only ever added; each names the one that it follows."""
+
+    __tablename__ = "rules_changes"
+    id: Mapped[SerialId] = mapped_column(init=False)
+    follows: Mapped[int] = mapped_column(BigInteger, unique=True, init=False)
+    """The id of the change before; 0: it is the first. Set by Registry.add_rules_change."""
+    at: Mapped[datetime]
+    """When the alert service took the rules on."""
+    actor: Mapped[Claimed]
+    """The author whom the file names, else the owner of the file."""
+    source: Mapped[Told]
+    """The file."""
+    version: Mapped[int]
+    """The number that the file gives itself."""
+    content_hash: Mapped[Slug]
+    """SHA-256 of the file, hexadecimal."""
+    changes: Mapped[list[str]]
+    """Each key that differs from the rules before, with both values; the first of them."""
+    note: Mapped[Line | None] = mapped_column(default=None)
+    """Why, as the file says."""
+    content: Mapped[bytes] = mapped_column(repr=False)
+    """The file."""
+
+
 class Account(Base, kw_only=True):
     """A person who may sign in once a password is set. A session of an older `session_epoch` is over."""
 

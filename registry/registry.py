@@ -12,7 +12,8 @@ from registry.inventory import Inventory
 from registry.leases import Leases
 from registry.missing import Missing
 from registry.quarantine import Quarantine
+from registry.rules_log import RulesLog
 
 
-class Registry(Inventory, AlertLog, Quarantine, Missing, Leases, Accounts):
+class Registry(Inventory, AlertLog, Quarantine, Missing, RulesLog, Leases, Accounts):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""
