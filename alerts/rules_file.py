@@ -1,0 +1,244 @@
+"""The rules as a TOML file: read, checked, and told apart from the rules before.
+
+A key that is left out keeps the value that Packwatch ships (`shipped_rules`). A file with any mistake is refused
+whole, and each mistake is named by file, key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alerts.rules import Ceiling, Hysteresis, Rules, RunawayRule
+from registry.columns import PAYLOAD_KEPT_BYTES
+from registry.kinds import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+FILE_AT_MOST_BYTES = PAYLOAD_KEPT_BYTES
+"""The whole file is kept with each change of the rules."""
+
+_LOWERED = "a ceiling may be lowered, never raised"
+_Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RulesError(ValueError):
+    """A rules file that cannot be used. One line a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRules:
+    """Rules with where they come from."""
+
+    rules: Rules
+    source: str
+    """The file, for people."""
+    version: int
+    """The number that the file gives itself."""
+    content_hash: str
+    """SHA-256 of the file, hexadecimal."""
+    author: str | None
+    """Who wrote it, as the file says."""
+    note: str | None
+    """Why, as the file says."""
+    values: Mapping[str, object]
+    """Every value in force by its dotted key, the left-out ones included."""
+    content: bytes
+    """The file."""
+
+    @property
+    def name(self) -> str:
+        """Short, for logs and pages."""
+        return f"version {self.version} ({self.content_hash[:12]})"
+
+
+class _Table(BaseModel):
+    """A TOML table: every key known, every number finite, no text that would pass for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _WarningCeiling(_Table):
+    """It may be lowered and may clear later, never the other way."""
+
+    at_c: float = Field(default=60.0, ge=45.0, le=60.0, description=_LOWERED)
+    clears_below_c: float = Field(default=55.0, ge=20.0, le=55.0)
+    clears_after_s: float = Field(default=60.0, ge=60.0, le=86_400.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.clears_below_c >= self.at_c:
+            raise ValueError(f"clears_below_c is {self.clears_below_c:g}: allowed is below at_c, {self.at_c:g}")
+        return self
+
+
+class _CriticalCeiling(_Table):
+    """It latches: only a person ends what it raised."""
+
+    at_c: float = Field(default=80.0, ge=50.0, le=80.0, description=_LOWERED)
+
+
+class _Ceilings(_Table):
+    warning: _WarningCeiling = _WarningCeiling()
+    critical: _CriticalCeiling = _CriticalCeiling()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.critical.at_c <= self.warning.at_c:
+            raise ValueError(
+                f"critical.at_c is {self.critical.at_c:g}: allowed is above warning.at_c, {self.warning.at_c:g}"
+            )
+        return self
+
+
+class _Runaway(_Table):
+    """The rule of GB 38031-2025, C.5.3.7: it may be made more sensitive, never less."""
+
+    rate_c_per_s: float = Field(default=1.0, ge=0.2, le=1.0)
+    longer_than_s: float = Field(default=3.0, ge=1.0, le=3.0)
+    voltage_drop: float = Field(default=0.25, ge=0.05, le=0.25)
+    reference_slice_s: float = Field(default=600.0, ge=60.0, le=3600.0)
+
+
+class _Gaps(_Table):
+    """Across which gap between two readings a rate, or a stay below a ceiling, is still believed."""
+
+    longest_intervals: float = Field(default=3.0, ge=2.0, le=10.0)
+    longest_at_least_s: float = Field(default=30.0, ge=10.0, le=300.0)
+
+
+class _RulesFile(_Table):
+    version: int = Field(ge=1, le=2**31 - 1)
+    author: _Word | None = None
+    note: Annotated[str, Field(max_length=1000)] | None = None
+    ceilings: _Ceilings = _Ceilings()
+    runaway: _Runaway = _Runaway()
+    gaps: _Gaps = _Gaps()
+
+    def rules(self) -> Rules:
+        warning, critical = self.ceilings.warning, self.ceilings.critical
+        clears = Hysteresis(below_c=warning.clears_below_c, after_s=warning.clears_after_s)
+        return Rules(
+            ceilings=(
+                Ceiling(level=Level.WARNING, at_c=warning.at_c, clears=clears),
+                Ceiling(level=Level.CRITICAL, at_c=critical.at_c, clears=None),
+            ),
+            runaway=RunawayRule(**self.runaway.model_dump()),
+            longest_gap_intervals=self.gaps.longest_intervals,
+            longest_gap_at_least_s=self.gaps.longest_at_least_s,
+        )
+
+
+def parse_rules(content: bytes, source: str) -> LoadedRules:
+    """Read a rules file. Raises RulesError, which names `source` in every line."""
+    try:
+        if len(content) > FILE_AT_MOST_BYTES:
+            raise RulesError(f"{source}: {len(content)} bytes are too many; at most {FILE_AT_MOST_BYTES} are read")
+        table = tomllib.loads(content.decode())
+        parsed = _RulesFile.model_validate(table)
+    except UnicodeDecodeError as error:
+        raise RulesError(f"{source}: it is no UTF-8 text, at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"{source}: it is no TOML: {error}") from error
+    except ValidationError as error:
+        raise RulesError("\n".join(_mistake(source, found) for found in error.errors())) from error
+    values = dict(_flat(parsed.model_dump(exclude={"version", "author", "note"})))
+    return LoadedRules(
+        rules=parsed.rules(),
+        source=source,
+        version=parsed.version,
+        content_hash=hashlib.sha256(content).hexdigest(),
+        author=parsed.author,
+        note=parsed.note,
+        values=values,
+        content=content,
+    )
+
+
+@cache
+def shipped_rules() -> LoadedRules:
+    """The rules that Packwatch brings along."""
+    return parse_rules((files("alerts") / "rules.toml").read_bytes(), "the rules that Packwatch ships")
+
+
+def changes_between(before: LoadedRules, after: LoadedRules) -> list[str]:
+    """Each key whose value differs, as "key: before -> after"."""
+    keys = sorted({*before.values, *after.values})
+    missing = object()
+    return [
+        f"{key}: {_word(before.values.get(key, 'none'))} -> {_word(after.values.get(key, 'none'))}"
+        for key in keys
+        if before.values.get(key, missing) != after.values.get(key, missing)
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _mistake(source: str, found: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in found["loc"])
+    limits = found.get("ctx", {})
+    match found["type"]:
+        case "missing":
+            return f"{source}: {key} is missing: allowed is a whole number from 1 on, raised with each change"
+        case "extra_forbidden":
+            known = ", ".join(_known_beside(found["loc"]))
+            return f"{source}: {key} is no key of the rules: allowed here are {known}"
+        case "value_error":
+            return f"{source}: {key}{'.' if key else ''}{limits['error']}"
+        case _:
+            return f"{source}: {key} is {_word(found['input'])}: allowed is {_allowed(found)}"
+
+
+def _allowed(found: ErrorDetails) -> str:
+    """What the key's field takes."""
+    field = _field(found["loc"])
+    bounds: dict[str, Any] = {}
+    for rule in [] if field is None else field.metadata:
+        for side in ("ge", "le", "max_length"):
+            if hasattr(rule, side):
+                bounds[side] = getattr(rule, side)
+    if {"ge", "le"} <= bounds.keys():
+        kind = "a whole number" if field is not None and field.annotation is int else "a number"
+        words = f"{kind} from {_word(bounds['ge'])} to {_word(bounds['le'])}"
+        return words if field.description is None else f"{words}: {field.description}"
+    if found["type"] == "model_type":
+        return "a table"
+    return found["msg"][0].lower() + found["msg"][1:]
+
+
+def _field(loc: tuple[int | str, ...]) -> Any:
+    model: Any = _RulesFile
+    field = None
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return None
+        field = fields[part]
+        model = field.annotation
+    return field
+
+
+def _known_beside(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = _RulesFile
+    for part in loc[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,100 @@
+"""Rules as a file: what is refused, in which words, and what changed between two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from alerts.rules import RULES
+from alerts.rules_file import RulesError, changes_between, parse_rules, shipped_rules
+
+
+def test_the_shipped_file_says_every_key_and_is_what_holds_without_a_file():
+    shipped = shipped_rules()
+    assert shipped.rules == RULES
+    written = tomllib.loads((files("alerts") / "rules.toml").read_text())
+    assert parse_rules(b"version = 1", "empty").values == shipped.values
+    assert sorted(shipped.values) == sorted(keys_of(written))
+
+
+def keys_of(table, prefix=""):
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{key}.")
+        elif prefix:
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "r.toml: version is missing: allowed is a whole number from 1 on, raised with each change"),
+        ("version = 0", "r.toml: version is 0: allowed is a whole number from 1 to 2147483647"),
+        ("version = true", "r.toml: version is True: allowed is a whole number from 1 to 2147483647"),
+        ("ver sion", "r.toml: it is no TOML: Expected '=' after a key in a key/value pair (at line 1, column 5)"),
+        (
+            "[ceilings.warning]\nat_c = 65",
+            "r.toml: ceilings.warning.at_c is 65: allowed is a number from 45 to 60: a ceiling may be lowered, never "
+            "raised",
+        ),
+        (
+            "[ceilings.critical]\nat_c = 80.5",
+            "r.toml: ceilings.critical.at_c is 80.5: allowed is a number from 50 to 80: a ceiling may be lowered, never "
+            "raised",
+        ),
+        (
+            "[ceilings.warning]\nat_c = '60'",
+            "r.toml: ceilings.warning.at_c is '60': allowed is a number from 45 to 60: a ceiling may be lowered, never "
+            "raised",
+        ),
+        (
+            "[ceilings.warnin]\nat_c = 60",
+            "r.toml: ceilings.warnin is no key of the rules: allowed here are warning, critical",
+        ),
+        (
+            "[ceilings.warning]\nat_c = 50",
+            "r.toml: ceilings.warning.clears_below_c is 55: allowed is below at_c, 50",
+        ),
+        (
+            "[ceilings.warning]\nat_c = 60\n[ceilings.critical]\nat_c = 60",
+            "r.toml: ceilings.critical.at_c is 60: allowed is above warning.at_c, 60",
+        ),
+        ("ceilings = 3", "r.toml: ceilings is 3: allowed is a table"),
+        (
+            "[ceilings.warning]\nclears_after_s = 1",
+            "r.toml: ceilings.warning.clears_after_s is 1: allowed is a number from 60 to 86400",
+        ),
+        ("[runaway]\nrate_c_per_s = nan", "r.toml: runaway.rate_c_per_s is nan: allowed is a number from 0.2 to 1"),
+        ("[runaway]\nlonger_than_s = 4", "r.toml: runaway.longer_than_s is 4: allowed is a number from 1 to 3"),
+    ],
+)
+def test_a_mistake_is_named_by_file_key_what_was_found_and_what_is_allowed(text, says):
+    with pytest.raises(RulesError, match=f"^{re.escape(says)}$"):
+        parse_rules((text if "ver" in text else f"version = 2\n{text}").encode() if text else b"", "r.toml")
+
+
+def test_every_mistake_is_named_at_once():
+    with pytest.raises(RulesError) as refused:
+        parse_rules(b"version = 0\nx = 1\n[gaps]\nlongest_intervals = 99", "r.toml")
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"version = 1 # " + b"x" * 70_000])
+def test_what_is_no_text_or_too_long_is_refused(content):
+    with pytest.raises(RulesError, match=r"^r\.toml: "):
+        parse_rules(content, "r.toml")
+
+
+def test_rules_carry_version_hash_author_note_and_what_differs():
+    content = b"version = 7\nauthor = 'Ana'\nnote = 'hot summer'\n[ceilings.warning]\nat_c = 58\n"
+    loaded = parse_rules(content, "r.toml")
+    assert (loaded.version, loaded.author, loaded.note) == (7, "Ana", "hot summer")
+    assert loaded.content_hash == hashlib.sha256(content).hexdigest()
+    assert loaded.name == f"version 7 ({loaded.content_hash[:12]})"
+    assert [ceiling.at_c for ceiling in loaded.rules.ceilings] == [58.0, 80.0]
+    assert changes_between(shipped_rules(), loaded) == ["ceilings.warning.at_c: 60 -> 58"]
+    assert changes_between(loaded, loaded) == []
