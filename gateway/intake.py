@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.clock_map import UnitClock
+from gateway.clock_map import UnitClock, WaitingBoot
 from gateway.records import FrameArrival, PositionRecord, last_tick_ms
 from telemetry.errors import WireError
 from telemetry.frames import decode_frame
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.clock_map import ClockFix
-    from gateway.outbox_file import UnmappedFrame
+    from gateway.outbox_file import UnmappedBoot, UnmappedFrame
 
 _log = structlog.get_logger()
 
 BEAT_PATIENCE_MS = 25_000
 """How long a frame waits for the first beat of its boot: two and a half intervals of 10 s between beats."""
+BRACKET_LONGEST_MS = 600_000
+"""How long frames of boots that are over are gathered before their time is fixed. **Assumed**: a ring comes in within
+minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +92,7 @@ class Intake:
         self._position_topic = position_topic(gateway_id)
         self._allowed = units
         self._clocks: dict[str, UnitClock] = {}
+        self._unkept: set[str] = set()
         for unit_id, state in (clocks or {}).items():
             try:
                 self._clocks[unit_id] = UnitClock.restored(state)
@@ -105,35 +109,76 @@ class Intake:
             if self._allowed is not None and unit_id not in self._allowed:
                 return Foreign(unit_id=unit_id)
             if kind == "clock":
-                beat = decode_clock_beat(payload)
-                clock = self._clock(unit_id)
-                known = clock.is_known(beat.boot_id)
-                clock.observe(beat.boot_id, beat.tick_ms, received_at_ms)
-                return None if known else BootHeard(unit_id=unit_id)
+                return self._beat(unit_id, payload, received_at_ms)
             if kind == "frames":
                 return self._frame(unit_id, payload, received_at_ms)
         except WireError as error:
             return Refusal(topic=topic, reason=error.reason, detail=str(error))
         return Refusal(topic=topic, reason="topic", detail=f"units do not send on {topic!r}")
 
-    def fixes(self, waiting: Iterable[UnmappedFrame], now_ms: int) -> list[tuple[int, ClockFix]]:
+    def bracket(self, boots: Iterable[UnmappedBoot], now_ms: int) -> None:
+        """Give boots that were never heard live their place among the others, where frames of them have waited enough.
+
+        A unit that does not beat is waited for only as long as a beat may take. One that beats has rebooted since, and
+        its ring is coming in: all of it together tells best how its boots lay.
+        """
+        if not self.clock_trusted:
+            return
+        unheard: dict[str, list[UnmappedBoot]] = {}
+        for boot in boots:
+            clock = self._clock(boot.unit_id)
+            if not clock.is_known(boot.boot_id) and not clock.is_bracketed(boot.boot_id):
+                unheard.setdefault(boot.unit_id, []).append(boot)
+        for unit_id, waiting in unheard.items():
+            first_ms = min(boot.first_accepted_ms for boot in waiting)
+            last_ms = max(boot.last_accepted_ms for boot in waiting)
+            clock = self._clock(unit_id)
+            beats = clock.last_beat_ms is not None and clock.last_beat_ms >= first_ms
+            due_ms = min(last_ms + BEAT_PATIENCE_MS, first_ms + BRACKET_LONGEST_MS)
+            if now_ms >= (due_ms if beats else first_ms + BEAT_PATIENCE_MS):
+                waiting.sort(key=lambda boot: boot.first_sequence)
+                clock.bracket(
+                    [
+                        WaitingBoot(boot.boot_id, boot.last_tick_ms, boot.latest_zero_ms, boot.last_accepted_ms)
+                        for boot in waiting
+                    ]
+                )
+                self._unkept.add(unit_id)
+
+    def fixes(self, waiting: Iterable[UnmappedFrame]) -> list[tuple[int, ClockFix]]:
         """Times for frames that wait in the outbox, each unit's and boot's in order: (sequence, fix).
 
-        By their boot's beats; those of a boot that was not heard for too long by their neighbours, and marked. None
-        at all while the clock is not trusted.
+        By their boot's beats or bracket. None at all while the clock is not trusted.
         """
         if not self.clock_trusted:
             return []
         fixes = []
         for frame in waiting:
-            clock = self._clock(frame.unit_id)
-            ticks = {"first_tick_ms": frame.first_tick_ms, "last_tick_ms": frame.last_tick_ms}
-            fix = clock.fix(frame.boot_id, declared_zero_ms=None, **ticks)
-            if fix is None and now_ms - frame.accepted_at_ms >= BEAT_PATIENCE_MS:
-                fix = clock.bracket(frame.boot_id, received_at_ms=frame.accepted_at_ms, **ticks)
+            fix = self._clock(frame.unit_id).fix(
+                frame.boot_id,
+                first_tick_ms=frame.first_tick_ms,
+                last_tick_ms=frame.last_tick_ms,
+                declared_zero_ms=None,
+            )
             if fix is not None:
                 fixes.append((frame.sequence, fix))
         return fixes
+
+    def unkept_clocks(self) -> dict[str, object]:
+        """Clocks that know a boot of which the last run's `clocks` say nothing; told once.
+
+        To be kept in the transaction that fixes the first time by them: were it forgotten, later frames of the boot
+        would get times that do not fit. `not_kept` takes it back.
+        """
+        if not self.clock_trusted:
+            return {}
+        clocks: dict[str, object] = {unit_id: self._clocks[unit_id].state() for unit_id in self._unkept}
+        self._unkept.clear()
+        return clocks
+
+    def not_kept(self, unit_ids: Iterable[str]) -> None:
+        """What `unkept_clocks` told was not kept."""
+        self._unkept.update(unit_ids)
 
     def move_clock(self, step_ms: int) -> None:
         """The gateway's clock was set by so much."""
@@ -149,6 +194,16 @@ class Intake:
         if clock is None:
             clock = self._clocks[unit_id] = UnitClock()
         return clock
+
+    def _beat(self, unit_id: str, payload: bytes, received_at_ms: int) -> BootHeard | None:
+        beat = decode_clock_beat(payload)
+        clock = self._clock(unit_id)
+        known = clock.is_known(beat.boot_id)
+        clock.observe(beat.boot_id, beat.tick_ms, received_at_ms)
+        if known:
+            return None
+        self._unkept.add(unit_id)
+        return BootHeard(unit_id=unit_id)
 
     def _frame(self, unit_id: str, payload: bytes, received_at_ms: int) -> FrameReady:
         frame = decode_frame(payload)

@@ -170,10 +170,11 @@ class LocalLink:
     async def _take(
         self, frames: Sequence[FrameArrival], positions: Sequence[PositionRecord], now_ms: int
     ) -> list[Outgoing]:
-        counters = self._counters
+        counters, clocks = self._counters, self._intake.unkept_clocks()
         try:
-            taken = await self._outbox.take(frames, positions, suspicious=self._suspicion.units(now_ms))
+            taken = await self._outbox.take(frames, positions, suspicious=self._suspicion.units(now_ms), clocks=clocks)
         except OutboxFullError as error:
+            self._intake.not_kept(clocks)
             self._tell_room(room=False, error=str(error))
             counters.frames_deferred += len(frames)
             counters.positions_dropped += len(positions)  # the receiver soon sends another

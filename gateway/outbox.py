@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import structlog
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.clock_map import ClockFix
-    from gateway.outbox_file import UnmappedFrame
+    from gateway.outbox_file import UnmappedBoot, UnmappedFrame
     from gateway.records import PositionRecord
 
 __all__ = ["Outbox", "OutboxDamagedError", "OutboxFullError", "OutboxOutrunError", "Taken"]
@@ -223,8 +224,12 @@ class Outbox:
         positions: Sequence[PositionRecord] = (),
         *,
         suspicious: frozenset[str] = frozenset(),
+        clocks: Mapping[str, object] = MappingProxyType({}),
     ) -> Taken:
-        """Keep records, all or none; a frame that was taken before is kept once. Makes room where that is needed."""
+        """Keep records, all or none; a frame that was taken before is kept once. Makes room where that is needed.
+
+        `clocks`: what was learnt of units' clocks, kept together with the first times that were fixed by it.
+        """
         incoming = sum(len(frame.payload) + ROW_OVERHEAD_BYTES for frame in frames)
         incoming += len(positions) * (SMALL_BYTES + ROW_OVERHEAD_BYTES)
         now_s = time.monotonic()
@@ -246,6 +251,7 @@ class Outbox:
                     suspicious=suspicious,
                     now_ms=now_ms,
                 )
+            file.keep_clocks(clocks)
             numbers = [file.add_frame(frame) for frame in frames]
             return numbers + [file.add_position(position) for position in positions], lost
 
@@ -283,13 +289,24 @@ class Outbox:
         entries = await self._run(lambda file: file.read_after(cursor, limit, unpublished=unpublished))
         return self._unsettled(entries), entries[-1].sequence if len(entries) == limit else None
 
-    async def unmapped_frames(self, limit: int) -> list[UnmappedFrame]:
-        """Frames that wait for their time, each unit's and boot's in order."""
-        return await self._run(lambda file: file.unmapped_frames(limit))
+    async def unmapped_frames(self, boot: UnmappedBoot, limit: int) -> list[UnmappedFrame]:
+        """Frames of a boot that wait for their time, in order."""
+        return await self._run(lambda file: file.unmapped_frames(boot.unit_id, boot.boot_id, limit))
 
-    async def fix_times(self, fixes: Sequence[tuple[int, ClockFix]]) -> list[OutboxEntry]:
-        """Fix the times of frames that waited. Returns the entries that may be published now."""
-        return self._unsettled(await self._run(lambda file: file.fix_times(fixes)))
+    async def unmapped_boots(self) -> list[UnmappedBoot]:
+        """The boots with frames that wait for their time."""
+        return await self._run(lambda file: file.unmapped_boots())
+
+    async def fix_times(
+        self, fixes: Sequence[tuple[int, ClockFix]], clocks: Mapping[str, object] = MappingProxyType({})
+    ) -> list[OutboxEntry]:
+        """Fix the times of frames that waited, `clocks` as in `take`. Returns the entries that may be published now."""
+
+        def work(file: OutboxFile) -> list[OutboxEntry]:
+            file.keep_clocks(clocks)
+            return file.fix_times(fixes)
+
+        return self._unsettled(await self._run(work))
 
     async def move_clock(self, step_ms: int, last_sequence: int) -> None:
         """The gateway's clock was set: frames of this run, up to this one, move with it if they wait for their time."""

@@ -63,6 +63,19 @@ class UnmappedFrame(NamedTuple):
     accepted_at_ms: int
 
 
+class UnmappedBoot(NamedTuple):
+    """A boot with frames whose time is not fixed yet."""
+
+    unit_id: str
+    boot_id: str
+    first_sequence: int
+    last_tick_ms: int
+    latest_zero_ms: int
+    """UTC at tick zero, if the frame that came soonest after its last sample came at once."""
+    first_accepted_ms: int
+    last_accepted_ms: int
+
+
 class OutboxFile:
     """What the file holds, and what of it is kept in memory beside it."""
 
@@ -179,14 +192,23 @@ class OutboxFile:
         ).fetchall()
         return self._entries(rows)
 
-    def unmapped_frames(self, limit: int) -> list[UnmappedFrame]:
-        """Frames that wait for their time, each unit's and boot's in order."""
+    def unmapped_frames(self, unit_id: str, boot_id: str, limit: int) -> list[UnmappedFrame]:
+        """Frames of a boot that wait for their time, in order."""
         rows = self.database.execute(
             "SELECT sequence, unit_id, boot_id, first_tick_ms, last_tick_ms, accepted_at_ms FROM records "
-            "WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL ORDER BY unit_id, boot_id, sequence LIMIT ?",
-            (limit,),
+            "WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL AND unit_id = ? AND boot_id = ? ORDER BY sequence LIMIT ?",
+            (unit_id, boot_id, limit),
         )
         return [UnmappedFrame(*row) for row in rows]
+
+    def unmapped_boots(self) -> list[UnmappedBoot]:
+        """The boots with frames that wait for their time."""
+        rows = self.database.execute(
+            "SELECT unit_id, boot_id, min(sequence), max(last_tick_ms), min(accepted_at_ms - last_tick_ms), "
+            "min(accepted_at_ms), max(accepted_at_ms) FROM records "
+            "WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL GROUP BY unit_id, boot_id"
+        )
+        return [UnmappedBoot(*row) for row in rows]
 
     def fix_times(self, fixes: Sequence[tuple[int, ClockFix]]) -> list[OutboxEntry]:
         """Fix the times of frames that waited; returns their records. A time that is fixed already stays."""

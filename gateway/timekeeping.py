@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.counters import GatewayCounters
     from gateway.intake import Intake
     from gateway.outbox import Outbox
+    from gateway.outbox_file import UnmappedBoot
     from gateway.records import OutboxEntry
     from gateway.settings import GatewaySettings
     from gateway.suspicion import Suspicion
@@ -113,14 +114,27 @@ class Timekeeper:
             self._steps.popleft()
 
     async def _map(self) -> None:
+        if not self._outbox.unmapped or not self._intake.clock_trusted or self._steps:
+            return
         with contextlib.suppress(OutboxFullError):
-            while self._outbox.unmapped and self._intake.clock_trusted and not self._steps:
-                fixes = self._intake.fixes(await self._outbox.unmapped_frames(MAPPED_AT_ONCE), wall_ms())
-                if not fixes:
-                    return
-                entries = await self._outbox.fix_times(fixes)
-                self._counters.frames_mapped_late += len(entries)
-                self._mapped(entries)
+            boots = await self._outbox.unmapped_boots()
+            self._intake.bracket(boots, wall_ms())
+            for boot in boots:
+                await self._map_boot(boot)
+
+    async def _map_boot(self, boot: UnmappedBoot) -> None:
+        while self._intake.clock_trusted and not self._steps:
+            fixes = self._intake.fixes(await self._outbox.unmapped_frames(boot, MAPPED_AT_ONCE))
+            if not fixes:
+                return
+            clocks = self._intake.unkept_clocks()
+            try:
+                entries = await self._outbox.fix_times(fixes, clocks)
+            except OutboxFullError:
+                self._intake.not_kept(clocks)
+                raise
+            self._counters.frames_mapped_late += len(entries)
+            self._mapped(entries)
 
     async def _keep(self) -> None:
         if not self._intake.clock_trusted:  # an untrusted clock's lines would mislead the next run

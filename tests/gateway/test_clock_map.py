@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gateway.clock_map import DECLARED_S, LINK_S, UNBRACKETED_S, BootClock, UnitClock
+from gateway.boot_clock import LINK_S, BootClock
+from gateway.clock_map import DECLARED_S, UnitClock
 from telemetry.samples import Quality
 
 START_MS = 1_790_000_000_000
@@ -138,33 +139,6 @@ def test_a_late_frame_fits_between_its_neighbours():
     between = fix(clock, "b1", 10_000, rows_ms=9_000)
     assert before.utc_at_tick_zero_ms + 9_000 < between.utc_at_tick_zero_ms + 10_000
     assert between.utc_at_tick_zero_ms + 19_000 < after.utc_at_tick_zero_ms + 20_000
-
-
-def test_a_boot_that_was_never_live_lies_between_its_neighbours():
-    # b1 was heard until 100 s, b3 began at 400 s; b2 lived in between for at least 100 s and was never heard live.
-    clock = unit(boots={"b1": (START_MS, 0, 100_000), "b3": (START_MS + 400_000, 0, 30_000)})
-    bracketed = clock.bracket("b2", first_tick_ms=90_000, last_tick_ms=100_000, received_at_ms=START_MS + 405_000)
-    assert bracketed.quality is Quality.TIME_BRACKETED
-    # Its tick zero lies in 100..300 s.
-    assert bracketed.utc_at_tick_zero_ms == START_MS + 200_000
-    assert bracketed.uncertainty_s == pytest.approx(100, abs=0.1)
-    later = clock.bracket("b2", first_tick_ms=110_000, last_tick_ms=120_000, received_at_ms=START_MS + 405_000)
-    assert later.utc_at_tick_zero_ms == START_MS + 200_000  # one boot, one offset
-
-
-def test_a_later_frame_of_a_bracketed_boot_cannot_reach_into_the_next_boot():
-    clock = unit(boots={"b1": (START_MS, 0, 100_000), "b3": (START_MS + 400_000, 0, 30_000)})
-    clock.bracket("b2", first_tick_ms=0, last_tick_ms=10_000, received_at_ms=START_MS + 405_000)
-    far = clock.bracket("b2", first_tick_ms=280_000, last_tick_ms=290_000, received_at_ms=START_MS + 405_000)
-    assert far.utc_at_tick_zero_ms + 290_000 == START_MS + 400_000
-
-
-def test_a_unit_that_sends_no_beats_is_placed_by_its_arrival_and_says_so():
-    clock = UnitClock()
-    placed = clock.bracket("b1", first_tick_ms=0, last_tick_ms=10_000, received_at_ms=START_MS)
-    assert placed.utc_at_tick_zero_ms == START_MS - 10_000
-    assert placed.uncertainty_s == UNBRACKETED_S
-    assert placed.quality is Quality.TIME_BRACKETED
 
 
 def test_when_the_gateways_clock_is_set_the_next_frame_already_follows():

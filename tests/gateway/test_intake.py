@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.intake import BEAT_PATIENCE_MS, BootHeard, Foreign, FrameReady, Intake, PositionReady, Refusal
-from gateway.outbox_file import UnmappedFrame
+from gateway.intake import (
+    BEAT_PATIENCE_MS,
+    BRACKET_LONGEST_MS,
+    BootHeard,
+    Foreign,
+    FrameReady,
+    Intake,
+    PositionReady,
+    Refusal,
+)
+from gateway.outbox_file import UnmappedBoot, UnmappedFrame
 from gateway.records import fixed_frame
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.samples import PositionFix, Provenance, Quality
@@ -62,18 +71,58 @@ def test_a_frame_after_a_beat_gets_its_time():
 def test_a_frame_before_the_first_beat_gets_its_time_once_that_was_heard():
     box = intake()
     assert box.receive(frames_topic("u1"), frame(0), NOW_MS).arrival.fix is None
-    assert box.fixes([waiting()], NOW_MS) == []
+    assert box.fixes([waiting()]) == []
     assert box.receive(clock_topic("u1"), beat(12_000), NOW_MS + 3_000) == BootHeard(unit_id="u1")
-    ((sequence, fix),) = box.fixes([waiting()], NOW_MS + 3_000)
+    ((sequence, fix),) = box.fixes([waiting()])
     assert (sequence, fix.utc_at_tick_zero_ms, fix.quality) == (1, NOW_MS - 9_000, Quality.GOOD)
+
+
+def boot_of(*frames: UnmappedFrame) -> UnmappedBoot:
+    """What the outbox says of the boot of these frames."""
+    return UnmappedBoot(
+        frames[0].unit_id,
+        frames[0].boot_id,
+        min(frame.sequence for frame in frames),
+        max(frame.last_tick_ms for frame in frames),
+        min(frame.accepted_at_ms - frame.last_tick_ms for frame in frames),
+        min(frame.accepted_at_ms for frame in frames),
+        max(frame.accepted_at_ms for frame in frames),
+    )
 
 
 def test_a_boot_that_nobody_heard_live_is_bracketed_after_a_while_and_marked():
     box = intake()
-    assert box.fixes([waiting(3)], NOW_MS + BEAT_PATIENCE_MS - 1) == []
-    ((sequence, fix),) = box.fixes([waiting(3)], NOW_MS + BEAT_PATIENCE_MS)
+    box.bracket([boot_of(waiting(3))], NOW_MS + BEAT_PATIENCE_MS - 1)
+    assert box.fixes([waiting(3)]) == []
+    box.bracket([boot_of(waiting(3))], NOW_MS + BEAT_PATIENCE_MS)
+    ((sequence, fix),) = box.fixes([waiting(3)])
     assert (sequence, fix.quality) == (4, Quality.TIME_BRACKETED)
     assert fix.utc_at_tick_zero_ms + 39_000 == NOW_MS
+
+
+def test_while_a_ring_comes_in_its_boots_wait_for_all_of_it_but_not_for_ever():
+    box = intake()
+    box.receive(clock_topic("u1"), beat(0, "3-c"), NOW_MS)
+    pieces = [waiting(0, boot_id="1-a"), waiting(1, boot_id="1-a", accepted_at_ms=NOW_MS + 20_000)]
+    box.bracket([boot_of(*pieces)], NOW_MS + 20_000 + BEAT_PATIENCE_MS - 1)
+    assert box.fixes(pieces) == []
+    pieces.append(waiting(2, boot_id="1-a", accepted_at_ms=NOW_MS + BRACKET_LONGEST_MS))
+    box.bracket([boot_of(*pieces)], NOW_MS + BRACKET_LONGEST_MS)
+    assert len({fix.utc_at_tick_zero_ms for _, fix in box.fixes(pieces)}) == 1
+
+
+def test_what_a_time_was_fixed_by_is_kept_with_it_once():
+    box = intake()
+    assert box.unkept_clocks() == {}
+    box.receive(clock_topic("u1"), beat(9_500), NOW_MS)
+    assert box.unkept_clocks().keys() == {"u1"}
+    assert box.unkept_clocks() == {}
+    box.not_kept(["u1"])  # the disk was full
+    assert box.unkept_clocks().keys() == {"u1"}
+    box.receive(clock_topic("u1"), beat(19_500), NOW_MS + 10_000)  # a beat more is no news
+    assert box.unkept_clocks() == {}
+    box.bracket([boot_of(waiting(boot_id="b0"))], NOW_MS + BEAT_PATIENCE_MS)
+    assert box.unkept_clocks().keys() == {"u1"}
 
 
 def test_a_clock_that_is_not_trusted_fixes_nothing_but_what_a_unit_declares():
@@ -82,10 +131,12 @@ def test_a_clock_that_is_not_trusted_fixes_nothing_but_what_a_unit_declares():
     box.receive(clock_topic("u1"), beat(9_500), 9_500)  # the gateway thinks that it is 1970
     assert box.receive(frames_topic("u1"), frame(0), 10_000).arrival.fix is None
     assert box.receive(frames_topic("u1"), frame(0, utc=5), 10_000).arrival.fix.utc_at_tick_zero_ms == 5
-    assert box.fixes([waiting()], 10_000 + BEAT_PATIENCE_MS) == []
+    box.bracket([boot_of(waiting())], 10_000 + BEAT_PATIENCE_MS)
+    assert box.fixes([waiting()]) == []
+    assert box.unkept_clocks() == {}
     box.move_clock(NOW_MS)  # the network told it
     box.clock_trusted = True
-    ((_, fix),) = box.fixes([waiting(accepted_at_ms=NOW_MS + 10_000)], NOW_MS + 11_000)
+    ((_, fix),) = box.fixes([waiting(accepted_at_ms=NOW_MS + 10_000)])
     assert (fix.utc_at_tick_zero_ms, fix.quality) == (NOW_MS, Quality.GOOD)
 
 
@@ -99,7 +150,9 @@ def test_what_is_known_of_the_clocks_survives_a_restart_of_the_gateway():
     fix = after.receive(frames_topic("u1"), frame(9), NOW_MS + 510_000).arrival.fix
     assert fix.utc_at_tick_zero_ms == NOW_MS
     # And a boot between the two, which nobody heard, lies between them.
-    ((_, fix),) = after.fixes([waiting(0, boot_id="bx", accepted_at_ms=NOW_MS + 501_000)], NOW_MS + 600_000)
+    between = waiting(0, boot_id="bx", accepted_at_ms=NOW_MS + 500_000)
+    after.bracket([boot_of(between)], NOW_MS + 600_000)
+    ((_, fix),) = after.fixes([between])
     assert fix.quality == Quality.TIME_BRACKETED
     assert NOW_MS + 90_000 <= fix.utc_at_tick_zero_ms <= NOW_MS + 500_000
 

@@ -101,10 +101,11 @@ async def test_a_frame_without_a_time_waits_and_its_time_is_fixed_once(tmp_path)
     box = await opened(tmp_path / "outbox")
     assert (await box.take([frame(0, fix=None)])).new == (None,)
     assert await all_of(box) == []
-    (waiting,) = await box.unmapped_frames(9)
+    (boot,) = await box.unmapped_boots()
+    (waiting,) = await box.unmapped_frames(boot, 9)
     assert (waiting.unit_id, waiting.boot_id, waiting.accepted_at_ms) == ("u1", "b1", NOW_MS)
     await box.move_clock(5_000, 1)
-    assert (await box.unmapped_frames(9))[0].accepted_at_ms == NOW_MS + 5_000
+    assert (await box.unmapped_frames(boot, 9))[0].accepted_at_ms == NOW_MS + 5_000
     (entry,) = await box.fix_times([(1, FIX)])
     assert entry.record.batch.sampled_at_ms.tolist() == [NOW_MS]
     other = ClockFix(utc_at_tick_zero_ms=7, uncertainty_s=1.0, quality=Quality.GOOD)

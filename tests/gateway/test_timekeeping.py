@@ -159,3 +159,18 @@ async def test_a_leap_of_years_does_not_make_the_outbox_throw_everything_away(bo
         box.wall_ms += 20 * 365 * 86_400_000
         box.beat(10_000)
         assert not box.outbox.age_counts
+
+
+async def test_a_gateway_that_is_killed_still_knows_where_it_put_a_boot(box, monkeypatch):
+    async with running(box):
+        box.beat(100_000, boot_id="1-a")
+        box.passes(60_000)
+        await box.frame(0, 0, boot_id="2-b")
+        box.passes(30_000)
+        await box.until_mapped(1)
+        kept, _ = await box.outbox.kept()  # what a killed one would find: nothing was said at an end
+    after = Box(monkeypatch, box.outbox)
+    after.intake = Intake(gateway_id="g", fleet_id="f", units=None, clocks=kept)
+    fix = await after.frame(7, 7_000, boot_id="2-b")
+    assert fix.quality == Quality.TIME_BRACKETED
+    assert fix.utc_at_tick_zero_ms == box.zero_ms(0)
