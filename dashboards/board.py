@@ -10,9 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dashboards.change_log import ChangeLog
 from dashboards.pack_state import UnitState, pack_row, spokesman
 from dashboards.rows import AlertRow, Board, Intake, PackRow, VehicleRow, alert_row
+from dashboards.short_history import ShortHistories
 from dashboards.vehicles import Vehicles
 from registry.kinds import AlertState
 from telemetry.samples import Provenance
@@ -60,6 +63,7 @@ class LiveBoard:
         self._now_ms = now_ms
         self._log = ChangeLog()
         self._units: dict[str, UnitState] = {}
+        self._histories = ShortHistories()
         self._crew: dict[str, list[UnitState]] = {}
         """The units of each pack row."""
         self._unbound: dict[str, None] = {}
@@ -81,12 +85,24 @@ class LiveBoard:
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
         """Take batches in any order, of any units; a duplicate or a late one changes no row."""
+        of_width: dict[int, list[tuple[int, ReceivedBatch]]] = {}
+        heard_ms: dict[str, int] = {}
         for received in batches:
-            unit = self._units.get(received.batch.unit_id) or self._meet_unbound(received.batch.unit_id)
-            unit.observe(received)
+            batch = received.batch
+            unit = self._units.get(batch.unit_id)
+            if unit is None:
+                self._remember(of_width)  # the unit may push another one out, and get its place
+                of_width = {}
+                unit = self._meet_unbound(batch.unit_id)
+            if len(batch):
+                unit.observe(received)
+                of_width.setdefault(batch.temperatures_c.shape[1], []).append((unit.history_place, received))
             self._due_ms[unit.pack_key] = -math.inf
-            self._now_ms = max(self._now_ms, received.received_at_ms)
-            self._vehicles.hear(received.gateway_id, received.received_at_ms)
+            heard_ms[received.gateway_id] = max(received.received_at_ms, heard_ms.get(received.gateway_id, 0))
+        self._remember(of_width)
+        for gateway_id, at_ms in heard_ms.items():
+            self._now_ms = max(self._now_ms, at_ms)
+            self._vehicles.hear(gateway_id, at_ms)
 
     def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
         """Keep the newest fix of each vehicle."""
@@ -135,7 +151,7 @@ class LiveBoard:
             if assignment.gateway_id and assignment.vehicle_id:
                 names.setdefault(assignment.gateway_id, (assignment.vehicle_id, assignment.vehicle_name or ""))
             if assignment.pack_id is not None and assignment.unit_id not in self._units:
-                self._units[assignment.unit_id] = UnitState(assignment.unit_id, first_known_ms=self._now_ms)
+                self._units[assignment.unit_id] = self._unit(assignment.unit_id)
         crew: dict[str, list[UnitState]] = {}
         for unit in self._units.values():
             unit.assignment = of_unit.get(unit.unit_id)
@@ -197,9 +213,25 @@ class LiveBoard:
         vehicle = self._vehicles.of(gateway_id)
         return None if vehicle is None else vehicle[1]
 
+    def _remember(self, of_width: Mapping[int, Sequence[tuple[int, ReceivedBatch]]]) -> None:
+        """Batches with the place of their unit's history, by their number of temperatures."""
+        for placed in of_width.values():
+            lengths = [len(received.batch) for _, received in placed]
+            received_at_ms = np.array([received.received_at_ms for _, received in placed], np.int64)
+            self._histories.offer(
+                np.repeat(np.array([place for place, _ in placed], np.int64), lengths),
+                np.minimum(
+                    np.concatenate([received.batch.sampled_at_ms for _, received in placed]),
+                    np.repeat(received_at_ms, lengths),
+                ),
+                np.concatenate([received.batch.temperatures_c for _, received in placed]),
+            )
+
+    def _unit(self, unit_id: str) -> UnitState:
+        return UnitState(unit_id, first_known_ms=self._now_ms, history_place=self._histories.add())
+
     def _meet_unbound(self, unit_id: str) -> UnitState:
-        unit = UnitState(unit_id, first_known_ms=self._now_ms)
-        self._units[unit_id] = unit
+        unit = self._units[unit_id] = self._unit(unit_id)
         self._crew[unit.pack_key] = [unit]
         self._unbound[unit.pack_key] = None
         if len(self._unbound) > UNBOUND_MAX:
@@ -209,6 +241,7 @@ class LiveBoard:
     def _drop_unbound(self, pack_key: str) -> None:
         for unit in self._crew.pop(pack_key):
             del self._units[unit.unit_id]
+            self._histories.free(unit.history_place)
         del self._unbound[pack_key]
         self._due_ms.pop(pack_key, None)
         self._remove_row(pack_key)
@@ -220,9 +253,10 @@ class LiveBoard:
     def _make_rows(self, now_ms: int) -> None:
         self._now_ms = self._made_ms = now_ms
         stale = [key for key, due_ms in self._due_ms.items() if due_ms < now_ms]
-        for key in stale:
+        spokesmen = [spokesman(self._crew[key], now_ms) for key in stale]
+        histories = self._histories.recent([unit.history_place for unit in spokesmen])
+        for key, unit, recent in zip(stale, spokesmen, histories, strict=True):
             crew = self._crew[key]
-            unit = spokesman(crew, now_ms)
             self._due_ms[key] = min(member.due_ms(now_ms) for member in crew)
             if key in self._unbound:
                 leaves_ms = self._leaves_ms(unit)
@@ -230,7 +264,8 @@ class LiveBoard:
                     self._drop_unbound(key)
                     continue
                 self._due_ms[key] = min(self._due_ms[key], leaves_ms)
-            row = pack_row(unit, self._alerts_of.get(key, {}).values(), vehicle=self._vehicle_of(unit), now_ms=now_ms)
+            alerts = self._alerts_of.get(key, {}).values()
+            row = pack_row(unit, alerts, vehicle=self._vehicle_of(unit), recent=recent, now_ms=now_ms)
             if row != self._rows.get(key):
                 self._rows[key] = row
                 self._log.touch(("pack", key))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from dashboards.rows import NO_DATA, PackRow
-from dashboards.short_history import ShortHistory
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S, SILENT_AFTER_INTERVALS
 from registry.kinds import AlertKind, AlertState, ChannelKind, Level
 from telemetry.samples import Provenance, Quality
@@ -16,6 +15,7 @@ from telemetry.samples import Provenance, Quality
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dashboards.short_history import Recent
     from registry.enrolment import Assignment
     from registry.records import Alert
     from telemetry.samples import ReceivedBatch
@@ -27,26 +27,25 @@ _SUSPECT = Quality.TEMPERATURE_SUSPECT | Quality.VOLTAGE_SUSPECT | Quality.INFIN
 
 
 class UnitState:
-    """The newest sample of one unit and its short history. Late batches fill the history, never the newest sample."""
+    """The newest sample of one unit, and where its short history is. A late batch is never the newest sample."""
 
-    __slots__ = ("assignment", "first_known_ms", "gateway_id", "history", "newest", "newest_ms", "unit_id")
+    __slots__ = ("assignment", "first_known_ms", "gateway_id", "history_place", "newest", "newest_ms", "unit_id")
 
-    def __init__(self, unit_id: str, *, first_known_ms: int) -> None:
+    def __init__(self, unit_id: str, *, first_known_ms: int, history_place: int) -> None:
         self.unit_id = unit_id
+        self.history_place = history_place
         self.first_known_ms = first_known_ms
         self.assignment: Assignment | None = None
         self.gateway_id: str | None = None
         self.newest: ReceivedBatch | None = None
         self.newest_ms: int | None = None
-        self.history = ShortHistory()
 
     def observe(self, received: ReceivedBatch) -> None:
-        """Keep the batch if its last sample is the newest; a time ahead of its own receipt counts as the receipt."""
-        batch = received.batch
-        if len(batch) == 0:
-            return
-        self.history.offer(np.minimum(batch.sampled_at_ms, received.received_at_ms), batch.temperatures_c)
-        last_ms = min(int(batch.sampled_at_ms[-1]), received.received_at_ms)
+        """Keep the batch, which is not empty, if its last sample is the newest.
+
+        A time ahead of its own receipt counts as the receipt.
+        """
+        last_ms = min(int(received.batch.sampled_at_ms[-1]), received.received_at_ms)
         if self.newest_ms is None or last_ms >= self.newest_ms:
             self.newest, self.newest_ms = received, last_ms
             self.gateway_id = received.gateway_id
@@ -114,7 +113,12 @@ def spokesman(units: Sequence[UnitState], now_ms: int) -> UnitState:
 
 
 def pack_row(
-    unit: UnitState, alerts: Iterable[Alert], *, vehicle: tuple[str | None, str | None], now_ms: int
+    unit: UnitState,
+    alerts: Iterable[Alert],
+    *,
+    vehicle: tuple[str | None, str | None],
+    recent: Recent,
+    now_ms: int,
 ) -> PackRow:
     """The row of `unit`'s pack. alerts: those of the pack that are not closed. vehicle: id and name.
 
@@ -147,12 +151,12 @@ def pack_row(
         provenance=provenance,
         level=_level(standing, no_data=no_data),
         reasons=_reasons(unit, standing, silent=silent, no_data=no_data),
-        rise_c_per_min=unit.history.rise_c_per_min(),
+        rise_c_per_min=recent.rise_c_per_min,
         sampled_at_ms=None if unit.newest is None else int(unit.newest.batch.sampled_at_ms[-1]),
         received_at_ms=None if unit.newest is None else unit.newest.received_at_ms,
         silent=silent,
         silent_since_ms=since_ms if silent else None,
-        spark=unit.history.spark(),
+        spark=recent.spark,
         open_alert_id=standing[0].alert_id if standing else None,
         unregistered=unit.unregistered,
         **facts,

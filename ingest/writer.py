@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FLUSH_BYTES = 16 * 1024 * 1024
 """The largest flush: some 100 ms of the store's work. **assumed**"""
 FLUSH_EVERY_S = 0.2
-"""A flush gathers at least this long: many small commits cost more than one. **assumed**"""
+"""What gathers less than a whole flush waits this long: many small commits cost more than one. **assumed**"""
 BACKOFF_S = (0.1, 5.0)
 """The first and the longest wait before a store that was away is asked again; doubling between. **assumed**"""
 LONGEST_ASKED_S = 60.0
@@ -128,7 +128,8 @@ class StoreWriter:
         while True:
             await self._offered.wait()
             await self._flush()
-            await asyncio.sleep(FLUSH_EVERY_S)
+            if self._bytes < FLUSH_BYTES:
+                await asyncio.sleep(FLUSH_EVERY_S)
 
     async def finish(self, within_s: float) -> None:
         """After `run` has ended: write what waits, as far as time allows; the rest is counted as dropped."""
