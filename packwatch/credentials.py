@@ -69,7 +69,8 @@ class BrokerAccount:
             case AccountRole.DASHBOARD:
                 return ("spBv1.0/#", "packwatch/alerts/+/+", "packwatch/engine/+")
             case AccountRole.GATEWAY:
-                commands = (f"spBv1.0/{self.fleet_id}/NCMD/{self.name}", f"spBv1.0/{self.fleet_id}/DCMD/{self.name}/+")
+                # With all below, since Eclipse Tahu's edge nodes subscribe to `NCMD/{node}/#`.
+                commands = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/#" for kind in ("NCMD", "DCMD")]
                 units = [f"packwatch/units/{unit}/{kind}" for unit in self.units for kind in ("frames", "clock")]
                 return (*commands, "spBv1.0/STATE/+", *units, f"packwatch/positions/{self.name}")
             case AccountRole.UNIT:

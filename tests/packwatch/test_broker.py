@@ -126,6 +126,16 @@ async def test_a_gateway_hears_its_own_units_only_and_a_unit_that_moves_is_heard
             assert (await listening.subscribe("packwatch/units/u1/frames", qos=1))[0].is_failure
 
 
+async def test_a_gateway_hears_the_commands_to_itself_however_it_asks_for_them_and_no_others(tmp_path):
+    async with running_broker(tmp_path) as (broker, credentials):
+        gateway = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
+        async with client(broker, gateway) as listening:
+            for topic in ("NCMD/g1", "NCMD/g1/#", "DCMD/g1/+", "DCMD/g1/#"):
+                assert not (await listening.subscribe(f"spBv1.0/fleet/{topic}", qos=1))[0].is_failure, topic
+            for topic in ("NCMD/+", "NCMD/#", "NCMD/g2/#", "DCMD/+/+"):
+                assert (await listening.subscribe(f"spBv1.0/fleet/{topic}", qos=1))[0].is_failure, topic
+
+
 def test_credentials_are_private_and_kept(tmp_path):
     first = Credentials(tmp_path / "credentials")
     account = first.account(AccountRole.GATEWAY, "g1", "fleet")

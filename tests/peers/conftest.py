@@ -57,6 +57,8 @@ class Program:
 
     def kill(self) -> None:
         """Without a farewell."""
+        if self._log.closed:
+            return
         self._process.kill()
         self._process.wait()
         self._listener.join()
@@ -111,6 +113,16 @@ def start_node(start_peer: Callable[..., Program]) -> Callable[..., Program]:
 @pytest.fixture(params=["mosquitto", "nats-server"])
 def broker(request: pytest.FixtureRequest, start_broker: Callable[..., Any]) -> Any:
     return start_broker(request.param, "broker")
+
+
+@pytest.fixture
+def start_host(start_peer: Callable[..., Program], broker: Any) -> Callable[..., Program]:
+    """`start_host(host_id)`: a primary host of pysparkplug; it is online as soon as it is connected."""
+
+    def start(host_id: str = "their-host") -> Program:
+        return start_peer(PYTHON, HERE / "pysparkplug_host.py", host_id, "fleet", broker.port)
+
+    return start
 
 
 async def until(condition: Callable[[], Any], what: str, within_s: float = 15.0) -> Any:
@@ -188,7 +200,7 @@ class Ingest:
         assert series.raw
         assert len(set(series.at_ms.tolist())) == series.rows, "one row a time"
         values = zip(series.temperatures_c.mean.tolist(), series.voltages_v.mean.tolist(), strict=True)
-        return {at_ms: [*celsius, *volts] for at_ms, (celsius, volts) in zip(series.at_ms.tolist(), values, strict=True)}
+        return dict(zip(series.at_ms.tolist(), ([*celsius, *volts] for celsius, volts in values), strict=True))
 
     def close(self) -> None:
         self.store.close()

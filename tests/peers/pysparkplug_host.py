@@ -59,12 +59,12 @@ def main() -> None:
 
     def state(*, online: bool, timestamp_ms: int) -> spb.Message:
         topic = spb.Topic(message_type=spb.MessageType.STATE, sparkplug_host_id=host_id)
-        return spb.Message(
-            topic=topic, payload=spb.State(timestamp_ms, online), qos=spb.QoS.AT_LEAST_ONCE, retain=True
-        )
+        return spb.Message(topic=topic, payload=spb.State(timestamp_ms, online), qos=spb.QoS.AT_LEAST_ONCE, retain=True)
 
     client.set_will(state(online=False, timestamp_ms=began_ms))
     client.subscribe(spb.Topic(group_id=group, message_type="#"), spb.QoS.AT_MOST_ONCE, heard)
+    # The standard asks a host to hear its own STATE.
+    client.subscribe(state(online=True, timestamp_ms=began_ms).topic, spb.QoS.AT_LEAST_ONCE, heard)
     client.connect("127.0.0.1", port=port, callback=lambda me: me.publish(state(online=True, timestamp_ms=began_ms)))
     for line in sys.stdin:
         words = json.loads(line)

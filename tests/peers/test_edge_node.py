@@ -29,15 +29,21 @@ def birth(at_ms: int, values: tuple[float, ...]) -> list[dict]:
 async def test_what_it_sends_by_name_and_by_alias_is_stored_once(broker, ingest, start_node, until):
     now_ms = time.time_ns() // 1_000_000
     async with ingest.running(broker):
-        node = start_node(broker.port, device=birth(now_ms, (20.0, 21.0, 3.5)))
+        more = [
+            {"name": "Cycles", "type": "UInt32", "value": 70_000, "timestamp": now_ms},  # sent as a 64-bit integer
+            {"name": "Balance", "type": "Int32", "value": -5, "timestamp": now_ms},
+            {"name": "Maker", "type": "String", "value": "others", "timestamp": now_ms},
+            {"name": "Ambient", "alias": 14, "type": "Float", "value": None, "timestamp": now_ms},
+        ]
+        node = start_node(broker.port, device=birth(now_ms, (20.0, 21.0, 3.5)) + more)
         await until(lambda: "DeviceBorn" in ingest.heard.kinds(), "the births")
         node.say("nodeData", metrics=[{"name": "Uptime", "type": "UInt64", "value": 7, "timestamp": now_ms}])
         node.say("data", metrics=sample(now_ms + 1000, (20.5, 21.5, 3.5)))
         node.say("data", metrics=sample(now_ms + 2000, (21.0, 22.0, 3.25), by="alias"))
         node.say("data", metrics=sample(now_ms + 2000, (21.0, 22.0, 3.25), by="alias"))
         node.say("data", metrics=sample(now_ms + 2000, (21.0, 22.0, 3.25), datatype="Double"))
-        several = [metric for step in (3, 4, 5) for metric in sample(now_ms + 1000 * step, (22.0, 23.0, step), by="alias")]
-        node.say("data", metrics=several)
+        steps = [sample(now_ms + 1000 * step, (22.0, 23.0, step), by="alias") for step in (3, 4, 5)]
+        node.say("data", metrics=[metric for step in steps for metric in step])
         late = [{**metric, "isHistorical": True} for metric in sample(now_ms - 60_000, (19.0, 19.5, 3.75), by="alias")]
         node.say("data", metrics=late)
         node.say("data", metrics=sample(now_ms + 6000, (23.0, 24.0, 3.0), by="alias")[:1])
@@ -108,19 +114,23 @@ async def test_its_deaths_are_heard(broker, ingest, start_node, until):
         assert list(ingest.rows()) == [now_ms], "the births told one sample"
 
 
-def test_an_enrolled_one_is_taken_by_packwatch_up(tmp_path, start_node):
-    now_ms = time.time_ns() // 1_000_000
+async def test_an_enrolled_one_is_taken_by_packwatch_up(tmp_path, start_node, until):
     with packwatch_up(tmp_path) as packwatch:
         enrolled = packwatch.command(
             "enrol", "--unit", "UNIT-1", "--pack", "PACK-2", "--gateway", "GW-1", "--vehicle", "TRUCK-7",
             "--class", "end_of_life", "--chemistry", "nmc", "--probes", 2, "--interval", 10,
         )  # fmt: skip
         account = json.loads(enrolled.stdout)
+        now_ms = time.time_ns() // 1_000_000
         node = start_node(
             account["mqtt"]["port"], birth(now_ms, (20.0, 21.0, 3.5)),
             fleet="fleet", gateway="GW-1", unit="UNIT-1", **account["gateway"],
         )  # fmt: skip
+        await until(lambda: node.count("born") == 1, "the births")
         node.say("data", metrics=sample(now_ms + 1000, (20.5, 21.5, 3.25), by="alias"))
+        node.say("lose")
+        node.say("data", metrics=sample(now_ms + 2000, (21.0, 22.0, 3.0), by="alias"))
+        await until(lambda: node.count("born") == 2, "the births again, since its account hears commands")
         output = tmp_path / "pack.csv"
 
         def exported() -> list[list[str]]:
@@ -128,8 +138,6 @@ def test_an_enrolled_one_is_taken_by_packwatch_up(tmp_path, start_node):
             with output.open(newline="") as file:
                 return [row[1:] for row in csv.reader(file)]
 
-        deadline = time.monotonic() + 20
-        while (rows := exported()) != [
-            ["temperature_1_c", "temperature_2_c", "voltage_1_v"], ["20", "21", "3.5"], ["20.5", "21.5", "3.25"],
-        ]:  # fmt: skip
-            assert time.monotonic() < deadline, rows
+        header = ["temperature_1_c", "temperature_2_c", "voltage_1_v"]
+        expected = [header, ["20.0", "21.0", "3.5"], ["20.5", "21.5", "3.25"], ["21.0", "22.0", "3.0"]]
+        await until(lambda: exported() == expected, "the pack's samples")
