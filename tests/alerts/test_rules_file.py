@@ -12,6 +12,8 @@ import pytest
 from alerts.rules import RULES
 from alerts.rules_file import RulesError, changes_between, parse_rules, shipped_rules
 
+LOWERED = "a ceiling may be lowered, never raised"
+
 
 def test_the_shipped_file_says_every_key_and_is_what_holds_without_a_file():
     shipped = shipped_rules()
@@ -38,18 +40,15 @@ def keys_of(table, prefix=""):
         ("ver sion", "r.toml: it is no TOML: Expected '=' after a key in a key/value pair (at line 1, column 5)"),
         (
             "[ceilings.warning]\nat_c = 65",
-            "r.toml: ceilings.warning.at_c is 65: allowed is a number from 45 to 60: a ceiling may be lowered, never "
-            "raised",
+            f"r.toml: ceilings.warning.at_c is 65: allowed is a number from 45 to 60: {LOWERED}",
         ),
         (
             "[ceilings.critical]\nat_c = 80.5",
-            "r.toml: ceilings.critical.at_c is 80.5: allowed is a number from 50 to 80: a ceiling may be lowered, never "
-            "raised",
+            f"r.toml: ceilings.critical.at_c is 80.5: allowed is a number from 50 to 80: {LOWERED}",
         ),
         (
             "[ceilings.warning]\nat_c = '60'",
-            "r.toml: ceilings.warning.at_c is '60': allowed is a number from 45 to 60: a ceiling may be lowered, never "
-            "raised",
+            f"r.toml: ceilings.warning.at_c is '60': allowed is a number from 45 to 60: {LOWERED}",
         ),
         (
             "[ceilings.warnin]\nat_c = 60",
