@@ -80,7 +80,7 @@ def start_peer(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     running: list[Program] = []
 
     def start(*command: object) -> Program:
-        assert Path(str(command[0])).exists(), "the peers are missing: run scripts/test-peers"
+        assert PYTHON.exists() and (HERE / "node_modules").exists(), "the peers are missing: run scripts/test-peers"  # noqa: PT018
         running.append(Program(command, tmp_path / f"peer-{len(running)}.log"))
         return running[-1]
 
