@@ -6,7 +6,7 @@ Source: Sparkplug 3.0, chapters 4 (topics), 5 (operational behaviour) and 6 (pay
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.node_metrics import (
@@ -188,14 +188,16 @@ class EdgeNodeSession:
         if not isinstance(record, FrameRecord):
             metrics = drop_metrics(record.drop, timestamp_ms=record.accepted_at_ms, historical=entry.historical)
             return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
-        batch = replace(record.batch, historical=True) if entry.historical else record.batch
+        batch = record.batch
         device = self._device(batch.unit_id, batch)
         messages = []
         shape = DeviceShape.of(batch)
         if device.born_as != shape:
             device.shape = shape
             messages.append(self._device_birth(batch.unit_id, device, now_ms))
-        metrics = batch_metrics(batch, outbox_sequence=entry.sequence, alias_base=device.alias_base)
+        metrics = batch_metrics(
+            batch, outbox_sequence=entry.sequence, alias_base=device.alias_base, historical=entry.historical
+        )
         messages.append(self._outgoing(device.data_topic, metrics, now_ms, birth=False))
         return tuple(messages)
 

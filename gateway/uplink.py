@@ -223,7 +223,9 @@ class Uplink:
             # Births tell everything anew, and after a death nothing may follow: what waited is obsolete. No record of
             # the outbox is among it.
             self._waiting.clear()
-            self._counters.rebirths += was is SessionState.BORN and self.is_born
+            if was is SessionState.BORN and self.is_born:
+                self._counters.rebirths += 1
+                self._window.reborn(time.monotonic())
         self._queue(reaction.messages)
         if self.is_born:
             self._due.set()
@@ -243,6 +245,8 @@ class Uplink:
         (ack, topic), self._acknowledgement = self._acknowledgement, None
         try:
             if not await self._outbox.settle(ack.floor, ack.ranges):
+                self._window.answered(time.monotonic())
+                self._backlog_due.set()
                 return
         except OutboxOutrunError as error:
             await self._renew(str(error))

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from gateway.records import OutboxEntry
 
-WINDOW_RECORDS = 256
+WINDOW_RECORDS = 8_192
 WINDOW_BYTES = 4 * 1024 * 1024
-"""What may be sent and not yet settled; half of it is reserved for live data. Origin: the wire contract."""
+"""What may be sent and not yet settled; half of it is reserved for live data. Bytes are what links and hosts feel; the
+count only bounds what is remembered of small records. Origin: the wire contract."""
 RESEND_S = 30.0
 RESEND_LONGEST_S = 300.0
 """What is unsettled for so long is sent again; twice as long the next time. Origin: the wire contract."""
@@ -34,11 +35,15 @@ LIVE_BYTES = 4 * 1024 * 1024
 """Live records that wait for the link; of more, the oldest join the backlog. **Assumed**: as the window."""
 SENT_RECORDS = 16_384
 """Records whose next sending is remembered; of more, the oldest are found by reading the outbox again. **Assumed**."""
-BUFFERED_RECORDS = 64
-"""Backlog records that are read ahead. **Assumed**: one turn of the link."""
+BUFFERED_RECORDS = 512
+"""Backlog records that are read ahead in one go. **Assumed**: 25 ms of the outbox's thread, for which live records may
+have to wait."""
 HOLD_S = 2.0
 """How long the backlog waits after a connection: a host that acknowledges answers a birth, and what it names need not
 be sent again. **Assumed**: a round trip over a slow link."""
+REBIRTH_EVERY_S = 5.0
+"""What is unsettled is sent again after a rebirth that was commanded, at most that often. **Assumed**: a host that
+misses messages may command several."""
 PLAIN_AFTER_S = 10.0
 """A host that got data and has answered neither birth nor data by then does not acknowledge. Origin: one that does
 answers every NBIRTH, and data within about a second."""
@@ -102,6 +107,7 @@ class SendWindow:
         self._lap_s = 0.0
         self._held_until_s = 0.0
         self._first_sent_s: float | None = None
+        self._reborn_s = float("-inf")
 
     @property
     def in_flight(self) -> tuple[int, int]:
@@ -128,6 +134,16 @@ class SendWindow:
         self._held_until_s = now_s + HOLD_S
         self._first_sent_s = None
 
+    def reborn(self, now_s: float) -> None:
+        """The host commanded a rebirth: it lost what it knew, and may have lost what it was sent.
+
+        Whatever it does not name in its answer to the birth is due again, within the window as ever. To a host that
+        never acknowledged anything nothing is repeated.
+        """
+        if self.kind is HostKind.ACKNOWLEDGING and now_s - self._reborn_s >= REBIRTH_EVERY_S:
+            self._reborn_s = now_s
+            self.connected(now_s)
+
     def offer(self, entries: Iterable[OutboxEntry], now_s: float) -> None:
         """Records that have just been committed. The oldest of too many join the backlog."""
         for entry in entries:
@@ -148,12 +164,16 @@ class SendWindow:
         if self.kind is not HostKind.ACKNOWLEDGING:
             self.kind = HostKind.ACKNOWLEDGING
             self.cursor, self._lap_s = 0, now_s  # what counted as done is due after all
-        self._held_until_s = min(self._held_until_s, now_s)
+        self.answered(now_s)
         for sequence in [number for number in self._sent if self._is_settled(number)]:
             self._leave_window(self._sent.pop(sequence))
         for sequence in [number for number in self._again if self._is_settled(number)]:
             del self._again[sequence]
         self._under_way = {number for number in self._under_way if not self._is_settled(number)}
+
+    def answered(self, now_s: float) -> None:
+        """The host acknowledged, and said nothing new: what it has not named by now is due."""
+        self._held_until_s = min(self._held_until_s, now_s)
 
     def judge_host(self, now_s: float) -> list[int]:
         """Decide that a host does not acknowledge; returns what was sent to it and now counts as done."""

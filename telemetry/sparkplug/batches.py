@@ -104,11 +104,13 @@ def device_birth_metrics(
     )
 
 
-def batch_metrics(batch: SampleBatch, *, outbox_sequence: int | None, alias_base: int = 0) -> tuple[Metric, ...]:
+def batch_metrics(
+    batch: SampleBatch, *, outbox_sequence: int | None, alias_base: int = 0, historical: bool | None = None
+) -> tuple[Metric, ...]:
     """Return a batch's metrics by alias, for a DDATA (`encode_payload(..., with_datatypes=False)`).
 
-    Each is stamped with the time of the last sample. The quality travels only where something is known against a
-    sample.
+    Each is stamped with the time of the last sample. `historical` None: as the batch says. The quality travels only
+    where something is known against a sample.
     """
     n = len(batch)
     values: dict[str, Any] = {
@@ -131,7 +133,7 @@ def batch_metrics(batch: SampleBatch, *, outbox_sequence: int | None, alias_base
                 datatype=SAMPLE_DATATYPES[name],
                 value=value,
                 timestamp_ms=stamp_ms,
-                is_historical=batch.historical,
+                is_historical=batch.historical if historical is None else historical,
             )
             for name, value in values.items()
             if value is not None

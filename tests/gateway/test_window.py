@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway import window as window_module
 from gateway.ranges import RangeSet
 from gateway.records import OutboxEntry, PositionRecord
-from gateway.window import HOLD_S, LATE_S, LIVE_RECORDS, PLAIN_AFTER_S, RESEND_S, HostKind, SendWindow
+from gateway.window import HOLD_S, LATE_S, LIVE_RECORDS, PLAIN_AFTER_S, REBIRTH_EVERY_S, RESEND_S, HostKind, SendWindow
 from telemetry.samples import PositionFix
 
 FIX = PositionFix(fleet_id="f", gateway_id="g", fixed_at_ms=0, latitude_deg=0.0, longitude_deg=0.0)
@@ -22,8 +22,8 @@ def entry(sequence: int | None, *, size: int = 100, historical: bool = False) ->
 class Outbox:
     """What the window sees of an outbox of this many records."""
 
-    def __init__(self, records: int = 0, *, acknowledged: bool = True, **limits) -> None:
-        self.records = list(range(1, records + 1))
+    def __init__(self, count: int = 0, *, acknowledged: bool = True, **limits) -> None:
+        self.records = list(range(1, count + 1))
         self.settled: set[int] = set()
         self.window = SendWindow(acknowledged=acknowledged, is_settled=self.settled.__contains__, **limits)
         self.window.connected(0.0)
@@ -76,7 +76,7 @@ def test_of_live_records_that_have_to_wait_the_newest_leave_first():
 
 
 def test_the_backlog_waits_for_the_answer_to_a_birth_and_has_half_of_the_window():
-    box = Outbox(1_000)
+    box = Outbox(1_000, records=256)
     assert box.sent(0.0) == []
     assert box.sent(HOLD_S) == list(range(1, 129))
     box.live(3, HOLD_S)
@@ -99,14 +99,14 @@ def test_the_backlogs_share_counts_in_bytes_too():
 
 
 def test_live_data_flow_though_nobody_settles_anything():
-    box = Outbox()
+    box = Outbox(records=256)
     sent = 0
     for second in range(20):
         box.live(50, float(second))
         sent += len(box.sent(float(second)))
     assert sent == 1_000
     records, size_bytes = box.window.in_flight
-    assert records <= window_module.WINDOW_RECORDS
+    assert records <= 256
     assert size_bytes <= window_module.WINDOW_BYTES
     assert box.window.overtaken == 1_000 - 256
 
@@ -135,6 +135,29 @@ def test_what_was_sent_by_a_connection_that_ended_is_sent_again_by_the_next():
     assert box.window.resent == 2
 
 
+def test_after_a_commanded_rebirth_what_the_host_does_not_name_is_sent_again_once():
+    box = Outbox(10)
+    assert box.sent(HOLD_S) == list(range(1, 11))
+    box.live(2, 9.0)
+    assert box.sent(9.0) == [11, 12]
+    box.window.reborn(10.0)
+    assert box.sent(10.0) == []  # the host's answer to the birth is waited for
+    box.settled.update(range(1, 9))
+    box.window.answered(10.2)
+    assert box.sent(10.2) == [9, 10, 11, 12]
+    box.window.reborn(10.4)  # a host that commands a rebirth with each message that it misses
+    assert box.sent(10.4 + HOLD_S) == []
+    box.window.reborn(10.0 + REBIRTH_EVERY_S)
+    assert box.sent(10.0 + REBIRTH_EVERY_S + HOLD_S) == [9, 10, 11, 12]
+
+
+def test_what_is_sent_again_after_a_rebirth_keeps_to_the_window():
+    box = Outbox(1_000, records=256)
+    assert len(box.sent(HOLD_S)) == 128
+    box.window.reborn(10.0)
+    assert box.sent(10.0 + HOLD_S) == list(range(1, 129))
+
+
 def test_live_records_that_grow_old_or_are_too_many_join_the_backlog():
     box = Outbox()
     box.live(LIVE_RECORDS + 10, HOLD_S)
@@ -155,7 +178,7 @@ def test_a_record_whose_time_is_fixed_late_is_met_again():
 
 
 def test_a_host_that_never_answers_is_plain_and_gets_everything_once():
-    box = Outbox(1_000, acknowledged=False)
+    box = Outbox(1_000, acknowledged=False, records=256)
     sent = box.sent(HOLD_S)
     assert len(sent) == 128
     assert box.window.judge_host(HOLD_S + PLAIN_AFTER_S - 0.1) == []
@@ -189,7 +212,7 @@ def test_a_record_that_the_outbox_could_not_keep_is_sent_and_forgotten():
     st.integers(0, 500),
 )
 def test_whatever_happens_the_window_holds_and_in_the_end_all_is_settled(events, backlog):
-    box, now_s, flight = Outbox(backlog), 0.0, []
+    box, now_s, flight = Outbox(backlog, records=256), 0.0, []
     for what, amount in events:
         if what == "live":
             box.live(amount, now_s)
@@ -201,7 +224,7 @@ def test_whatever_happens_the_window_holds_and_in_the_end_all_is_settled(events,
             box.window.connected(now_s)
         flight += box.sent(now_s)
         records, size_bytes = box.window.in_flight
-        assert 0 <= records <= window_module.WINDOW_RECORDS
+        assert 0 <= records <= 256
         assert 0 <= size_bytes <= window_module.WINDOW_BYTES
     for _ in range(200):
         now_s += RESEND_S * 2
