@@ -89,3 +89,19 @@ CELL_MODELS: dict[Chemistry, CellModel] = {
 
 def cell_model(chemistry: Chemistry) -> CellModel:
     return CELL_MODELS.get(chemistry, CELL_MODELS[Chemistry.NMC])
+
+
+CHARGE_STEPS = (0.0, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+_OPEN_CIRCUIT_V: dict[Chemistry, tuple[float, ...]] = {
+    Chemistry.NMC: (2.8, 3.25, 3.45, 3.57, 3.68, 3.92, 4.08, 4.19),
+    Chemistry.NCA: (2.7, 3.15, 3.38, 3.52, 3.65, 3.88, 4.04, 4.17),
+    Chemistry.LFP: (2.4, 3.02, 3.20, 3.25, 3.29, 3.33, 3.34, 3.45),
+    Chemistry.LMO: (2.9, 3.45, 3.66, 3.76, 3.85, 3.99, 4.06, 4.18),
+}
+"""Open-circuit voltage over state of charge, read from textbook curves to 0.02 V or so; at half charge the resting
+voltage above. **assumed** for a pack."""
+
+
+def open_circuit_curve_v(chemistry: Chemistry) -> tuple[float, ...]:
+    """Voltages of a resting cell at CHARGE_STEPS."""
+    return _OPEN_CIRCUIT_V.get(chemistry, _OPEN_CIRCUIT_V[Chemistry.NMC])

@@ -42,16 +42,23 @@ def outside_coefficient_w_per_m2_k(speed_m_s: Floats) -> Floats:
 
 def mean_irradiance_w_per_m2(weather: Weather, heading_deg: Floats) -> Floats:
     """(C,) sunlight on the skin, averaged over all six faces; it moves with the sun and with the vehicle's heading."""
-    elevation = np.radians(weather.sun_elevation_deg)
-    up = np.maximum(np.sin(elevation), 0.0)
-    roof = weather.direct_w_per_m2 * up + weather.diffuse_w_per_m2
-    total_w = roof * _ROOF_M2
-    ground = GROUND_REFLECTANCE * roof / 2.0
+    total_w = _roof_w_per_m2(weather) * _ROOF_M2
     for turn_deg, area_m2 in _WALLS:
-        facing = np.cos(elevation) * np.cos(np.radians(weather.sun_azimuth_deg - heading_deg - turn_deg))
-        beam = weather.direct_w_per_m2 * np.maximum(facing, 0.0) * (elevation > 0)
-        total_w = total_w + (beam + weather.diffuse_w_per_m2 / 2.0 + ground) * area_m2
+        total_w = total_w + wall_irradiance_w_per_m2(weather, heading_deg + turn_deg) * area_m2
     return total_w / SKIN_M2
+
+
+def wall_irradiance_w_per_m2(weather: Weather, direction_deg: Floats) -> Floats:
+    """(C,) sunlight on walls that face `direction_deg`, clockwise from north: beam, half the sky, and the ground's."""
+    elevation = np.radians(weather.sun_elevation_deg)
+    facing = np.cos(elevation) * np.cos(np.radians(weather.sun_azimuth_deg - direction_deg))
+    beam = weather.direct_w_per_m2 * np.maximum(facing, 0.0) * (elevation > 0)
+    return np.asarray(beam + weather.diffuse_w_per_m2 / 2.0 + GROUND_REFLECTANCE * _roof_w_per_m2(weather) / 2.0)
+
+
+def _roof_w_per_m2(weather: Weather) -> Floats:
+    up = np.maximum(np.sin(np.radians(weather.sun_elevation_deg)), 0.0)
+    return weather.direct_w_per_m2 * up + weather.diffuse_w_per_m2
 
 
 def outside_of(weather: Weather, *, heading_deg: Floats, speed_m_s: Floats) -> Outside:

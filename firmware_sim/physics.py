@@ -178,10 +178,13 @@ def _react(network: Network, state: ThermalState, h_s: float) -> ThermalState:
     pack, module = np.nonzero((state.module_c > REACTION_FROM_C) & network.fitted)
     if len(pack) == 0:
         return replace(state, gas_ppm=gas_ppm)
-    hot_c = state.module_c[pack, module]
-    slow, fast = state.slow_done[pack, module], state.fast_done[pack, module]
-    slow_before, fast_before = slow, fast
-    voltage_factor = state.voltage_factor[pack, module]
+    slow_before, fast_before = state.slow_done[pack, module], state.fast_done[pack, module]
+    done = Reacted(
+        cell_c=state.module_c[pack, module],
+        slow_done=slow_before,
+        fast_done=fast_before,
+        voltage_factor=state.voltage_factor[pack, module],
+    )
     rise_k, trigger_c, electrical_rise_k = (
         network.fast_rise_k[pack],
         network.trigger_c[pack],
@@ -190,33 +193,56 @@ def _react(network: Network, state: ThermalState, h_s: float) -> ThermalState:
     micro_steps = max(1, int(np.ceil(h_s / REACTION_STEP_S)))
     micro_s = h_s / micro_steps
     for _ in range(micro_steps):
-        slow_next = 1.0 - (1.0 - slow) * np.exp(-micro_s * slow_rate_per_s(hot_c))
-        fast_next = 1.0 - (1.0 - fast) * np.exp(-micro_s * fast_rate_per_s(hot_c, trigger_c, rise_k))
-        voltage_next = voltage_factor * np.where(hot_c > SEPARATOR_FAILS_C, np.exp(-micro_s / SEPARATOR_DECAY_S), 1.0)
-        hot_c = (
-            hot_c
-            + SLOW_ADIABATIC_RISE_K * (slow_next - slow)
-            + rise_k * (fast_next - fast)
-            + electrical_rise_k * (voltage_factor - voltage_next)
-        )
-        slow, fast, voltage_factor = slow_next, fast_next, voltage_next
+        done = react(done, micro_s, trigger_c=trigger_c, fast_rise_k=rise_k, electrical_rise_k=electrical_rise_k)
     # Solvent vapour comes with the slow stage (a cell vents before it burns), permanent gases with the fast one.
     packs = len(state.case_c)
-    fast_turned = np.bincount(pack, weights=fast - fast_before, minlength=packs)
-    slow_turned = np.bincount(pack, weights=slow - slow_before, minlength=packs)
+    fast_turned = np.bincount(pack, weights=done.fast_done - fast_before, minlength=packs)
+    slow_turned = np.bincount(pack, weights=done.slow_done - slow_before, minlength=packs)
     turned = np.stack((fast_turned, fast_turned, slow_turned), axis=1)
-    share = turned * network.gas_m3 / network.gas_volume_m3[:, None]
-    total = share.sum(axis=1, keepdims=True)
-    mixed = np.where(total > 0, -np.expm1(-total) / np.maximum(total, 1e-300), 1.0)
     return replace(
         state,
-        module_c=_put(state.module_c, pack, module, hot_c),
-        slow_done=_put(state.slow_done, pack, module, slow),
-        fast_done=_put(state.fast_done, pack, module, fast),
-        voltage_factor=_put(state.voltage_factor, pack, module, voltage_factor),
-        # Gas that comes in pushes mixed gas out, so the shares together cannot pass one.
-        gas_ppm=gas_ppm * np.exp(-total) + 1e6 * share * mixed,
+        module_c=_put(state.module_c, pack, module, done.cell_c),
+        slow_done=_put(state.slow_done, pack, module, done.slow_done),
+        fast_done=_put(state.fast_done, pack, module, done.fast_done),
+        voltage_factor=_put(state.voltage_factor, pack, module, done.voltage_factor),
+        gas_ppm=with_gas_ppm(gas_ppm, turned * network.gas_m3 / network.gas_volume_m3[:, None]),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reacted:
+    """How far cells have reacted. Arrays of one shape."""
+
+    cell_c: Floats
+    slow_done: Floats
+    fast_done: Floats
+    voltage_factor: Floats
+
+
+def react(
+    cells: Reacted, micro_s: Floats | float, *, trigger_c: Floats, fast_rise_k: Floats, electrical_rise_k: Floats
+) -> Reacted:
+    """The cells `micro_s` later, as if they lost no heat meanwhile; what turns over warms them, no more and no less."""
+    slow = 1.0 - (1.0 - cells.slow_done) * np.exp(-micro_s * slow_rate_per_s(cells.cell_c))
+    fast = 1.0 - (1.0 - cells.fast_done) * np.exp(-micro_s * fast_rate_per_s(cells.cell_c, trigger_c, fast_rise_k))
+    decay = np.where(cells.cell_c > SEPARATOR_FAILS_C, np.exp(-micro_s / SEPARATOR_DECAY_S), 1.0)
+    voltage_factor = cells.voltage_factor * decay
+    return Reacted(
+        cell_c=cells.cell_c
+        + SLOW_ADIABATIC_RISE_K * (slow - cells.slow_done)
+        + fast_rise_k * (fast - cells.fast_done)
+        + electrical_rise_k * (cells.voltage_factor - voltage_factor),
+        slow_done=slow,
+        fast_done=fast,
+        voltage_factor=voltage_factor,
+    )
+
+
+def with_gas_ppm(gas_ppm: Floats, share: Floats) -> Floats:
+    """(P, 3) after gas of these shares of the free volume came in. It pushes mixed gas out: no more than all is gas."""
+    total = share.sum(axis=1, keepdims=True)
+    mixed = np.where(total > 0, -np.expm1(-total) / np.maximum(total, 1e-300), 1.0)
+    return np.asarray(gas_ppm * np.exp(-total) + 1e6 * share * mixed)
 
 
 def _put(column: Floats, pack: NDArray[np.intp], module: NDArray[np.intp], values: Floats) -> Floats:

@@ -24,12 +24,14 @@ _REFRACTION_DEG = 0.5667
 """At sunrise. pvlib's default, from NREL/TP-560-34302."""
 
 
-def sunlight_at(utc_s: float, latitude_deg: Floats, longitude_deg: Floats) -> Sunlight:
-    """Clear-sky sun over C places, (C,) degrees. Cheap enough for once a minute, not for every step.
+def sunlight_at(utc_s: float | Floats, latitude_deg: Floats, longitude_deg: Floats) -> Sunlight:
+    """Clear-sky sun over C places, (C,) degrees, at one time or (C,) times.
+
+    Cheap enough for once a minute, not for every step.
 
     Sources: Reda and Andreas, NREL/TP-560-34302 (position); Ineichen, Solar Energy 82 (2008) 758 (simplified Solis).
     """
-    times = np.full(len(latitude_deg), utc_s)
+    times = np.broadcast_to(np.asarray(utc_s, dtype=np.float64), latitude_deg.shape)
     position = spa.solar_position(
         times,
         latitude_deg,
