@@ -169,6 +169,8 @@ class Settings(BaseSettings):
     """For `packwatch dashboard` alone: where `packwatch ingest` serves its embedded store; InfluxDB needs none."""
     history_token: SecretStr | None = None
     """What `packwatch ingest` asks for at that address; left out, the service token of the data directory."""
+    rules_file: Path | None = None
+    """The rules by which alerts are raised; left out, rules.toml in the data directory, else the shipped rules."""
     store: StoreSection = StoreSection()
     """The time-series store."""
     gateway: GatewaySection = GatewaySection()
@@ -210,6 +212,10 @@ class Settings(BaseSettings):
         if self.registry_url is not None:
             return self.registry_url.get_secret_value()
         return f"sqlite:///{self.data_dir / 'registry.sqlite'}"
+
+    def rules_path(self) -> Path:
+        """Where the rules file lies, if there is one."""
+        return self.rules_file or self.data_dir / "rules.toml"
 
 
 def _config_file() -> Path | None:

@@ -44,6 +44,8 @@ def readable_errors() -> Iterator[None]:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """What a command may run into; imported only when something went wrong, so that commands start fast."""
+    from alerts.rule_scenarios import ScenarioError
+    from alerts.rules_file import RulesError
     from firmware_sim.replay import ReplayError
     from ingest.stores.contract import StoreError
     from packwatch.addresses import AddressError
@@ -58,6 +60,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from telemetry.traces import TraceError
 
     return (
-        AddressError, BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, ServiceError,
-        SettingsError, StoreError, TaskDiedError, TraceError, OSError,
+        AddressError, BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, RulesError,
+        ScenarioError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError, OSError,
     )  # fmt: skip
