@@ -27,12 +27,13 @@ from ingest.stores.contract import (
     StoreUnavailableError,
     UnitSpan,
 )
+from ingest.stores.influx_answers import StoreRefusedLinesError
 from ingest.stores.influx_batches import plain_rows, whole_batches
 from ingest.stores.influx_export import export
 from ingest.stores.influx_keeping import Keeping
 from ingest.stores.influx_lines import LineEntry, LineFormatter, line_head, position_lines
 from ingest.stores.influx_progress import MADE_UP_BOOT, Progress, keep_fences, outbox_ranges
-from ingest.stores.influx_server import InfluxAccess, InfluxServer, StoreRefusedLinesError
+from ingest.stores.influx_server import InfluxAccess, InfluxServer
 from ingest.stores.plain_rows import grow_rows
 from telemetry.samples import Quality
 
@@ -92,6 +93,8 @@ class InfluxDBStore:
         self._keeping = Keeping(self._server, self._write_batches)
         self._progress: Progress | None = None
         self._fences: dict[str, int] = {}
+        self._unsure: set[tuple[str, int]] = set()
+        """Gateway and time of positions whose write failed. A full InfluxDB shows what it could not keep."""
         self._closed = False
         self._log = structlog.get_logger("ingest.influxdb")
 
@@ -135,8 +138,10 @@ class InfluxDBStore:
             progress = self._ready_to_write(fences)
             new = self._new_positions(fixes)
             if new:
+                self._unsure = {(fix.gateway_id, fix.fixed_at_ms) for fix in new}
                 self._server.write(self._server.access.database, position_lines(new))
                 self._keeping.keep_positions(new)
+                self._unsure.clear()
             keep_fences(self._server, fences)
             self._keep_progress(progress.settled(settled))
         return len(new)
@@ -211,6 +216,7 @@ class InfluxDBStore:
         if self._closed:
             raise StoreUnavailableError(f"the telemetry store {self._server.access.url} is closed")
         self._server.connect()
+        self._server.notice_restart()
         yield
 
     def _ready_to_write(self, fences: Sequence[Fence]) -> Progress:
@@ -303,7 +309,8 @@ class InfluxDBStore:
             for first_ms, last_ms in _stretches(times_ms):
                 window = reading.Window(database, first_ms, last_ms + 1)
                 for stored in reading.read_positions(self._server, gateway_id, [window]):
-                    new.pop((gateway_id, stored.fixed_at_ms), None)
+                    if (gateway_id, stored.fixed_at_ms) not in self._unsure:
+                        new.pop((gateway_id, stored.fixed_at_ms), None)
         return list(new.values())
 
     def _write_batches(self, database: str, entries: Sequence[LineEntry]) -> dict[int, tuple[RefusedBatch, int]]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ingest.stores.influx_answers import Rows
     from ingest.stores.influx_reading import Contents, Window
-    from ingest.stores.influx_server import InfluxServer, Rows
+    from ingest.stores.influx_server import InfluxServer
 
 _BATCH_ROWS = 5_000
 """Most rows without a frame number that are read back as one batch; a frame is always whole. **assumed**"""

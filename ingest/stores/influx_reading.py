@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.stores.contract import UnitSpan
-    from ingest.stores.influx_server import InfluxServer, Rows
+    from ingest.stores.influx_answers import Rows
+    from ingest.stores.influx_server import InfluxServer
 
 EARLIEST_MS, LATEST_MS = -9_223_372_036_000, 9_223_372_036_000
 """InfluxDB counts nanoseconds in 64 bits: the years 1677 to 2262."""

@@ -1,53 +1,49 @@
-"""A server of the InfluxDB family: what differs by version in one small table, and its answers as our errors."""
+"""A server of the InfluxDB family: what differs by version in one small table, and what it was lately asked."""
 
 from __future__ import annotations
 
 import gzip
-import re
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
+import structlog
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS, WriteApi
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from ingest.stores.contract import StoreError, StoreRefusedError, StoreUnavailableError
+from ingest.stores.contract import StoreRefusedError, StoreUnavailableError
+from ingest.stores.influx_answers import (
+    NoDatabaseError,
+    Rows,
+    StoreRefusedLinesError,
+    answer_text,
+    documents,
+    raise_for,
+    rows_of,
+)
+from ingest.stores.influx_repeating import Asked, Lately
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 CONNECT_S = 5.0
 WRITE_S = 30.0
 """What a write may take: some 5 MB that the server syncs to disk. **assumed**"""
 QUERY_S = 120.0
 """What a query may keep silent; a year of one unit in buckets takes seconds. **assumed**"""
+LOOK_EVERY_S = 1.0
+"""How often is looked whether the server was started anew. **assumed**"""
 CHUNK_ROWS = 5_000
 """Rows of one piece of an answer: 24 channels are some 2 MB of text. **assumed**"""
 _SHARDS = ((2, "1h"), (180, "1d"), (None, "7d"))
 """How long a shard is, by the days that are kept; InfluxDB's own defaults, which it does not apply to a change."""
-_NAMED_LINE = re.compile(r"unable to parse '(?P<line>.*?)': (?P<reason>[^\n\"]*)", re.DOTALL)
-_DROPPED = re.compile(r" dropped=\d+$")
-_BEYOND_RETENTION = "beyond retention policy"
-
-
-class StoreRefusedLinesError(StoreError):
-    """The server kept a write but for the lines that it names."""
-
-    def __init__(self, message: str, lines: Mapping[str, str]) -> None:
-        """`lines`: each refused line and the server's reason."""
-        super().__init__(message)
-        self.lines = dict(lines)
-
-
-class _NoDatabaseError(StoreUnavailableError):
-    """The server has lost the database, or someone dropped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +74,6 @@ class InfluxAccess:
         return urlsplit(self.url).hostname not in {"127.0.0.1", "localhost", "::1"}
 
 
-class Rows(NamedTuple):
-    """A piece of an answer."""
-
-    tags: dict[str, str]
-    columns: list[str]
-    values: list[list[Any]]
-
-
 class _Writer(Protocol):
     def write(self, database: str, lines: bytes) -> None: ...
 
@@ -98,6 +86,9 @@ class _Version(Protocol):
     def headers(self, access: InfluxAccess) -> dict[str, str]: ...
 
     def writer(self, access: InfluxAccess, http: httpx.Client) -> _Writer: ...
+
+    def started(self, server: InfluxServer) -> str | None:
+        """When the server was started, in its own words; None = this version does not need to be asked."""
 
     def create(self, server: InfluxServer, database: str) -> None:
         """Make sure that the database is there."""
@@ -119,6 +110,12 @@ class InfluxServer:
         self._version: _Version | None = None
         self._writer: _Writer | None = None
         self._retains = False
+        self._in_order = Lock()
+        """Held by who changes what the server has: repeating must not overtake."""
+        self._lately = Lately()
+        self._started: str | None = None
+        self._look_at_s = 0.0
+        self._log = structlog.get_logger("ingest.influxdb")
 
     def connect(self) -> None:
         """Learn the version and make sure of the databases. Does nothing once that has worked."""
@@ -152,11 +149,20 @@ class InfluxServer:
     def write(self, database: str, lines: bytes) -> None:
         """Keep lines with times in ms. Raises StoreRefusedLinesError when all but some went in."""
         self.connect()
+        with self._in_order:
+            try:
+                self._write(database, lines)
+            except StoreRefusedLinesError:
+                self._lately.add(Asked(database, lines))
+                raise
+            self._lately.add(Asked(database, lines))
+
+    def _write(self, database: str, lines: bytes) -> None:
         assert self._writer is not None  # noqa: S101 - connect has set it, or raised
         with self.told_apart():
             try:
                 self._writer.write(database, lines)
-            except _NoDatabaseError:
+            except NoDatabaseError:
                 self._writer.close()
                 self._writer, self._retains = None, False  # the next call makes it again
                 raise
@@ -169,8 +175,37 @@ class InfluxServer:
     def change(self, database: str, statement: str) -> None:
         """Run InfluxQL that changes something."""
         self.connect()
-        for _ in self.ask("POST", statement, database):
-            pass
+        with self._in_order:
+            for _ in self.ask("POST", statement, database):
+                pass
+            self._lately.add(Asked(database, statement))
+
+    def notice_restart(self) -> None:
+        """Ask again for what was asked lately, if the server was started anew since. Looks once a second at most."""
+        if self._version is None or time.monotonic() < self._look_at_s or not self._in_order.acquire(blocking=False):
+            return
+        try:
+            with self.told_apart():
+                started = self._version.started(self)
+            if started != self._started:
+                if self._started is not None:
+                    self._repeat()
+                self._started = started
+            self._look_at_s = time.monotonic() + LOOK_EVERY_S
+        finally:
+            self._in_order.release()
+
+    def _repeat(self) -> None:
+        repeated = 0
+        for database, what in self._lately.pieces():
+            repeated += len(what)
+            if isinstance(what, str):
+                for _ in self.ask("POST", what, database):
+                    pass
+                continue
+            with suppress(StoreRefusedLinesError, StoreRefusedError):  # as the first time
+                self._write(database, what)
+        self._log.warning("store_was_restarted", repeated_bytes=repeated)
 
     def ask(self, method: str, statement: str, database: str | None = None) -> Iterator[Rows]:
         """`query` and `change`, before the connection is complete."""
@@ -185,8 +220,8 @@ class InfluxServer:
             if answer.status_code != 200:
                 answer.read()
                 raise_for(answer.status_code, answer.headers, answer.text)
-            for document in _documents(answer):
-                yield from _rows(document)
+            for document in documents(answer):
+                yield from rows_of(document)
 
     @contextmanager
     def told_apart(self) -> Iterator[None]:
@@ -198,84 +233,13 @@ class InfluxServer:
                 f"InfluxDB at {self.access.url} does not answer: {error or type(error).__name__}"
             ) from error
         except ApiException as error:
-            raise_for(error.status, error.headers or {}, _text(error.body) or str(error.reason))
+            raise_for(error.status, error.headers or {}, answer_text(error.body) or str(error.reason))
 
     def close(self) -> None:
         """Let go of the connections."""
         if self._writer is not None:
             self._writer.close()
         self.http.close()
-
-
-def raise_for(status: int, headers: Mapping[str, str], text: str) -> None:
-    """Raise what an answer other than success means."""
-    said = _message(text)
-    match status:
-        case 400 | 422 if _BEYOND_RETENTION in said:
-            return
-        case 400 | 422 if found := _named_lines(text, said):
-            raise StoreRefusedLinesError(f"InfluxDB refuses {len(found)} lines: {next(iter(found.values()))}", found)
-        case 400 | 413 | 422:
-            raise StoreRefusedError(f"InfluxDB refuses: {said}")
-        case 404 if "not found" in said:
-            raise _NoDatabaseError(f"InfluxDB has no such database: {said}")
-        case 401 | 403:
-            raise StoreUnavailableError(f"InfluxDB does not let Packwatch in: {said}")
-        case _:
-            raise StoreUnavailableError(f"InfluxDB answers {status}: {said}", _seconds(headers.get("Retry-After")))
-
-
-def _named_lines(text: str, said: str) -> dict[str, str]:
-    """Lines that a partial write left out, with reasons: InfluxDB 3 lists them, the others quote them."""
-    try:
-        listed = orjson.loads(text).get("data")
-    except (orjson.JSONDecodeError, AttributeError):
-        listed = None
-    if isinstance(listed, list):
-        return {str(each["original_line"]): str(each["error_message"]) for each in listed if "original_line" in each}
-    return {found["line"]: _DROPPED.sub("", found["reason"]) for found in _NAMED_LINE.finditer(said)}
-
-
-def _message(text: str) -> str:
-    try:
-        answer = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text.strip()[:2000]
-    if isinstance(answer, dict):
-        return str(answer.get("error") or answer.get("message") or text)
-    return text
-
-
-def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and header.strip().isdigit() else None
-
-
-def _text(body: object) -> str:
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
-
-
-def _documents(answer: httpx.Response) -> Iterator[Any]:
-    """The JSON documents of a chunked answer, each on a line of its own."""
-    pieces: list[bytes] = []
-    for piece in answer.iter_bytes():
-        *whole, rest = piece.split(b"\n")
-        for line in whole:
-            pieces.append(line)
-            if text := b"".join(pieces):
-                yield orjson.loads(text)
-            pieces = []
-        if rest:
-            pieces.append(rest)
-    if text := b"".join(pieces):
-        yield orjson.loads(text)
-
-
-def _rows(document: Any) -> Iterator[Rows]:
-    for result in (document, *document.get("results", ())):
-        if error := result.get("error"):
-            raise StoreUnavailableError(f"InfluxDB could not answer: {error}")
-        for series in result.get("series", ()):
-            yield Rows(series.get("tags") or {}, series["columns"], series.get("values") or [])
 
 
 class _Version1:
@@ -288,6 +252,11 @@ class _Version1:
 
     def writer(self, access: InfluxAccess, http: httpx.Client) -> _Writer:
         return _WriteOfVersion1(http, compress=access.compress)
+
+    def started(self, server: InfluxServer) -> str | None:
+        for rows in server.ask("GET", "SHOW DIAGNOSTICS FOR 'system'"):
+            return str(rows.values[0][rows.columns.index("started")])
+        return None
 
     def create(self, server: InfluxServer, database: str) -> None:
         for _ in server.ask("POST", f"CREATE DATABASE {quoted(database)}"):
@@ -333,6 +302,10 @@ class _Version2:
         del http
         return WriteOfVersion2(access)
 
+    def started(self, server: InfluxServer) -> str | None:
+        del server
+        return None
+
     def create(self, server: InfluxServer, database: str) -> None:
         org_id = self._org_id(server)
         bucket = self._bucket(server, org_id, database)
@@ -347,7 +320,7 @@ class _Version2:
         bucket = self._bucket(server, self._org_id(server), database)
         rules = [] if days is None else [{"type": "expire", "everySeconds": days * 86_400}]
         if bucket is None:
-            raise _NoDatabaseError(f"InfluxDB has no bucket {database}")
+            raise NoDatabaseError(f"InfluxDB has no bucket {database}")
         if [rule.get("everySeconds", 0) for rule in bucket.get("retentionRules") or []] != [
             rule["everySeconds"] for rule in rules
         ]:

@@ -20,8 +20,9 @@ import pytest
 
 from ingest.stores.contract import AppendResult, OutboxRange, StoreUnavailableError, UnitSpan
 from ingest.stores.influx import InfluxDBStore
+from ingest.stores.influx_answers import StoreRefusedLinesError, raise_for
 from ingest.stores.influx_lines import LineEntry, LineFormatter
-from ingest.stores.influx_server import InfluxAccess, StoreRefusedLinesError, WriteOfVersion2, raise_for
+from ingest.stores.influx_server import InfluxAccess, WriteOfVersion2
 from telemetry.samples import Provenance, Quality, ReceivedBatch
 
 if TYPE_CHECKING:
