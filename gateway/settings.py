@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.outbox import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES
 from gateway.outbox_schema import LEAST_BYTES
-from gateway.window import WINDOW_BYTES, WINDOW_RECORDS
+from gateway.window import RESEND_S, WINDOW_BYTES, WINDOW_RECORDS
 from telemetry.identifiers import parse_identifier
 from telemetry.limits import MAX_BATCH_BYTES
 
@@ -38,6 +38,8 @@ class GatewaySettings:
     window_records: int = WINDOW_RECORDS
     window_bytes: int = WINDOW_BYTES
     """What may be sent and not yet settled; half is reserved for live data."""
+    resend_s: float = RESEND_S
+    """What the host has not settled for so long after it was sent is sent again; twice as long the next time."""
     units_can_wait: bool = False
     """For a replay: while outbox or link are full, frames are left to the units, in order; nothing is given up."""
     wait_for_time_sync: bool = False
@@ -62,7 +64,7 @@ class GatewaySettings:
         if self.host_id is not None:
             parse_identifier(self.host_id, "host")
         bounds = (self.inbox_max_messages, self.inbox_max_bytes, self.keepalive_s)
-        if min(bounds) < 1 or self.health_interval_s <= 0 or self.outbox_max_age_s <= 0:
+        if min(bounds) < 1 or min(self.health_interval_s, self.outbox_max_age_s, self.resend_s) <= 0:
             raise ValueError("the gateway's bounds and intervals must be positive")
         if self.outbox_max_bytes < LEAST_BYTES:
             raise ValueError(f"an outbox has at least {LEAST_BYTES:,} bytes")

@@ -86,6 +86,7 @@ class Uplink:
             is_settled=outbox.is_settled,
             records=settings.window_records,
             size_bytes=settings.window_bytes,
+            resend_s=settings.resend_s,
         )
         self._acknowledgement: tuple[Acknowledgement, str] | None = None
         self._acknowledged = asyncio.Event()

@@ -82,6 +82,7 @@ class SendWindow:
         is_settled: Callable[[int], bool],
         records: int = WINDOW_RECORDS,
         size_bytes: int = WINDOW_BYTES,
+        resend_s: float = RESEND_S,
     ) -> None:
         """`acknowledged`: a host has acknowledged this outbox before."""
         self.kind = HostKind.ACKNOWLEDGING if acknowledged else HostKind.UNKNOWN
@@ -93,6 +94,7 @@ class SendWindow:
         """Live records that left the window unsettled, since live data must flow."""
         self._is_settled = is_settled
         self._limit = _Share(records, size_bytes)
+        self._resend_s = resend_s
         self._live: deque[tuple[OutboxEntry, float]] = deque()
         self._live_bytes = 0
         self._live_numbers: set[int] = set()
@@ -194,7 +196,7 @@ class SendWindow:
         due = [
             number
             for number, sent in self._sent.items()
-            if now_s - sent.sent_s >= min(RESEND_LONGEST_S, RESEND_S * 2.0 ** min(sent.attempts - 1, 16))
+            if now_s - sent.sent_s >= min(RESEND_LONGEST_S, self._resend_s * 2.0 ** min(sent.attempts - 1, 16))
         ]
         for number in due:
             sent = self._sent.pop(number)

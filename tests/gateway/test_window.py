@@ -125,6 +125,12 @@ def test_what_is_unsettled_is_sent_again_after_30_60_120_240_300_300_seconds():
     assert box.window.resent == 6
 
 
+def test_how_soon_is_a_setting():
+    box = Outbox(resend_s=2.0)
+    box.live(1, 0.0)
+    assert [now_s for now_s in range(15) if box.sent(float(now_s))] == [0, 2, 6, 14]
+
+
 def test_what_was_sent_by_a_connection_that_ended_is_sent_again_by_the_next():
     box = Outbox()
     box.live(3, 0.0)
