@@ -149,4 +149,5 @@ def _medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
     ordered = np.sort(values, axis=1)  # NaN goes last
     count = (~np.isnan(values)).sum(axis=1)
     rows, low = np.arange(len(values)), np.maximum(count - 1, 0) // 2
-    return np.mean([ordered[rows, low], ordered[rows, count // 2]], axis=0, dtype=np.float32)
+    medians: NDArray[np.float32] = (ordered[rows, low] + ordered[rows, count // 2]) / np.float32(2)
+    return medians
