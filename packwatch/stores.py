@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ingest.stores.duckdb import DuckDBStore
-from ingest.stores.influx import InfluxDBStore
-from ingest.stores.influx_server import InfluxAccess
 from packwatch.settings import SettingsError, StoreKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ingest.stores.influx_server import InfluxAccess
     from ingest.stores.moving import MovableStore
     from packwatch.settings import Settings
 
@@ -21,12 +19,16 @@ def open_store(settings: Settings) -> MovableStore:
     """The store; blocks. Raises StoreError when it cannot be opened, SettingsError when a setting is missing."""
     match settings.store.kind:
         case StoreKind.DUCKDB:
+            from ingest.stores.duckdb import DuckDBStore
+
             return DuckDBStore(
                 store_path(settings),
                 threads=settings.store.threads,
                 memory_limit_mb=settings.store.memory_limit_mb,
             )
         case StoreKind.INFLUXDB:
+            from ingest.stores.influx import InfluxDBStore
+
             store = InfluxDBStore(influx_access(settings))
             try:
                 store.check()
@@ -38,6 +40,8 @@ def open_store(settings: Settings) -> MovableStore:
 
 def influx_access(settings: Settings) -> InfluxAccess:
     """Where the InfluxDB is. Raises SettingsError without `store.url`."""
+    from ingest.stores.influx_server import InfluxAccess
+
     section = settings.store
     if section.url is None:
         raise SettingsError("store.url is not set: name the InfluxDB, for example http://127.0.0.1:8086")

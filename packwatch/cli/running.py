@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,17 +48,17 @@ def up(
 
 def ingest(data_dir: DataDir = None, http: Http = None, mqtt: Mqtt = None) -> None:
     """Run ingest alone: from a broker that runs already into the store. Its history is served at --http."""
-    _run_alone("run_ingest", data_dir=data_dir, http=http, mqtt=mqtt)
+    _run_alone("ingest", data_dir=data_dir, http=http, mqtt=mqtt)
 
 
 def alerts(data_dir: DataDir = None, mqtt: Mqtt = None) -> None:
     """Run the alert engine alone: from a broker's stream to the registry and the alert topics."""
-    _run_alone("run_alerts", data_dir=data_dir, mqtt=mqtt)
+    _run_alone("alerts", data_dir=data_dir, mqtt=mqtt)
 
 
 def dashboard(data_dir: DataDir = None, http: Http = None, mqtt: Mqtt = None) -> None:
     """Run the pages alone: live from a broker, history from InfluxDB, or `packwatch ingest` (history_url)."""
-    _run_alone("run_dashboard", data_dir=data_dir, http=http, mqtt=mqtt)
+    _run_alone("dashboard", data_dir=data_dir, http=http, mqtt=mqtt)
 
 
 def gateway(
@@ -68,14 +69,13 @@ def gateway(
 ) -> None:
     """Run the gateway of one vehicle: from its units' broker (gateway.local) to the cloud's (mqtt)."""
     chosen = {name: value for name, value in (("gateway_id", gateway_id), ("fleet_id", fleet_id)) if value is not None}
-    _run_alone("run_gateway", data_dir=data_dir, mqtt=mqtt, gateway=chosen or None)
+    _run_alone("gateway", data_dir=data_dir, mqtt=mqtt, gateway=chosen or None)
 
 
-def _run_alone(function: str, **flags: Any) -> None:
+def _run_alone(service: str, **flags: Any) -> None:
     with readable_errors():
-        from packwatch import alone
-
-        run: Callable[..., Coroutine[Any, Any, None]] = getattr(alone, function)
+        module = import_module(f"packwatch.alone.{service}")
+        run: Callable[..., Coroutine[Any, Any, None]] = getattr(module, f"run_{service}")
         asyncio.run(run(_load(**flags), announce=_announce))
 
 

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 SET_PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG, linux/prctl.h."""
 PROGRAMS = {"packwatch": ("packwatch.cli", "main"), "one_unit": ("firmware_sim.one_unit", "main")}
-IMPORTED = ("packwatch.cli", "packwatch.alone", "firmware_sim.one_unit")
+IMPORTED = (
+    "packwatch.cli",
+    "packwatch.alone.ingest",
+    "packwatch.alone.gateway",
+    "ingest.stores.duckdb",
+    "ingest.stores.influx",
+    "firmware_sim.one_unit",
+)
 START_S = 60.0
 
 

@@ -1,0 +1,46 @@
+"""`packwatch gateway`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
+from packwatch.crew import Crew, stop_on_signals
+from packwatch.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packwatch.settings import Settings
+
+
+async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """One vehicle's gateway, from its units' broker to the cloud's."""
+    stop = stop_on_signals()
+    section = settings.gateway
+    if not section.gateway_id:
+        raise SettingsError("gateway.gateway_id is not set: name the gateway with --id, as it was enrolled")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    gateway = GatewayService(
+        GatewaySettings(
+            gateway_id=section.gateway_id,
+            fleet_id=section.fleet_id,
+            units=None if section.units is None else tuple(section.units),
+            host_id=settings.host_id,
+            state_path=settings.data_dir / f"gateway-{section.gateway_id}.json",
+            outbox_path=settings.data_dir / f"outbox-{section.gateway_id}.db",
+            outbox_max_bytes=round(section.outbox_max_mb * 1024 * 1024),
+            resend_s=section.resend_s,
+            wait_for_time_sync=section.wait_for_time_sync,
+        ),
+        local=section.local.access(),
+        uplink=settings.mqtt.access(),
+    )
+    crew = Crew()
+    crew.start(f"gateway {section.gateway_id}", gateway.run())
+    announce(f"gateway {section.gateway_id} takes units from {section.local.address} to {settings.mqtt.address}")
+    try:
+        await crew.run(stop)
+    finally:
+        await crew.dismiss()
