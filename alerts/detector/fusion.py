@@ -1,0 +1,110 @@
+"""From graded evidences to a level. Up at once; down one level at a time, after the evidence has been gone for long.
+
+| level | what it takes |
+|---|---|
+| watch | one clear evidence of any kind, or two hints at one probe |
+| warning | a strong evidence at a probe; or two clear ones of different kinds, one of them of heat or gas |
+| critical | a probe far above the others, or one that rises so quickly; or strong evidences of two kinds |
+| runaway | a probe very far above the others that rises by 1 degC/s or more |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.kinds import Grade
+from registry.kinds import Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.detector.filters import Floats
+    from alerts.detector.grading import Graded, Grades
+    from alerts.detector.rules import DetectorRules, FusionRules
+    from alerts.detector.states import Columns
+
+    Ranks = NDArray[np.int8]
+
+
+def slow_rank(c: Columns, rules: DetectorRules, graded: Graded, careful: Floats) -> Ranks:
+    """(B,) by all that changes slowly."""
+    moves = np.maximum(graded.slope, graded.sum)
+    pack = _highest(graded.voltage)
+    collapse = _highest(graded.collapse)
+    gas = _highest(graded.gas)
+    died = c.died.any(axis=1)
+    own_died = (c.died & (graded.spatial >= Grade.CLEAR)).any(axis=1)
+    quick = _highest(graded.quick)
+    heat = np.maximum(graded.heat, graded.rise)
+    any_spatial = _highest(graded.spatial)
+    both = ((graded.spatial >= Grade.CLEAR) & (moves >= Grade.CLEAR)).any(axis=1)
+    hints = ((graded.spatial >= Grade.HINT) & (moves >= Grade.HINT)).any(axis=1)
+
+    support = (
+        (pack >= Grade.CLEAR).astype(np.int8)
+        + (gas >= Grade.CLEAR)
+        + (heat >= Grade.CLEAR)
+        + (collapse >= Grade.CLEAR)
+        + died
+    )
+    clear = any_spatial >= Grade.CLEAR
+    strong = any_spatial >= Grade.STRONG
+    watch = clear | hints | (support > 0) | (quick >= Grade.CLEAR)
+    warning = strong | both | (quick >= Grade.STRONG) | (graded.rise >= Grade.STRONG)
+    warning |= (clear | (quick >= Grade.CLEAR)) & (support > 0)
+    warning |= (gas >= Grade.STRONG) | ((gas >= Grade.CLEAR) & ((any_spatial >= Grade.HINT) | (heat >= Grade.CLEAR)))
+    warning |= hints & (pack >= Grade.CLEAR) & (_highest(moves) >= Grade.CLEAR)
+    above_c = np.where(np.isfinite(c.short_c), np.minimum(c.short_c, c.residual_c), 0) * careful[:, None]
+    rising = graded.slope >= Grade.CLEAR
+    critical = ((above_c >= rules.fusion.critical_c) & rising).any(axis=1)
+    critical |= (above_c >= rules.fusion.critical_any_c).any(axis=1)
+    critical |= (strong | (quick >= Grade.STRONG)) & ((gas >= Grade.STRONG) | (collapse >= Grade.STRONG) | own_died)
+    rank = np.where(watch, Level.WATCH.rank, 0)
+    rank = np.where(warning, Level.WARNING.rank, rank)
+    return np.where(critical, Level.CRITICAL.rank, rank).astype(np.int8)
+
+
+def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats) -> Ranks:
+    """(B,) by what rises within a minute: judged in each row."""
+    lower_c = np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6)) * careful[:, None]
+    best = _highest(quick)
+    rank = np.where(best >= Grade.CLEAR, Level.WATCH.rank, 0)
+    rank = np.where(best >= Grade.STRONG, Level.WARNING.rank, rank)
+    strong = quick >= Grade.STRONG
+    critical = strong & (lower_c >= rules.quick.critical_c)
+    rank = np.where(critical.any(axis=1), Level.CRITICAL.rank, rank)
+    # A steady rise of r degC/s stands r * window above the mean of the window.
+    runaway = critical & (lower_c >= np.float32(rules.quick.runaway_c_per_s * rules.quick.window_s))
+    runaway &= c.residual_c >= rules.quick.runaway_c
+    return np.where(runaway.any(axis=1), Level.RUNAWAY.rank, rank).astype(np.int8)
+
+
+def hold(c: Columns, rules: FusionRules, now: Ranks, dt_s: Floats) -> None:
+    """Let the level that stands follow the evidence `now`."""
+    below = now < c.held
+    c.ease_s[:] = np.where(below, c.ease_s + dt_s, 0)
+    after_s = np.array(
+        [0, rules.watch_eases_s, rules.warning_eases_s, rules.critical_eases_s, rules.critical_eases_s], np.float32
+    )
+    eases = below & (c.ease_s >= after_s[c.held])
+    c.ease_s[eases] = 0
+    c.held[:] = np.where(eases, c.held - 1, np.maximum(c.held, now))
+
+
+def sum_up(c: Columns, rules: DetectorRules, scale: Floats, elapsed_s: Floats) -> None:
+    """CUSUM of the smoothed residuals over a drift, in sigma-hours; and for how long each has been rising."""
+    over = c.short_c / scale - np.float32(rules.sum.drift_sigmas)
+    hours = np.minimum(elapsed_s, 600)[:, None] / np.float32(3600)
+    most = np.float32(2 * rules.sum.strong_sigma_hours)
+    total = np.clip(c.sum_h + np.minimum(over, 10) * hours, 0, most)
+    np.copyto(c.sum_h, total, where=np.isfinite(over))
+    lag_min = np.float32((rules.slope.window_s - rules.spatial.window_s) / 60)
+    rising = (c.short_c - c.long_c) / lag_min >= rules.slope.rising_c_per_min
+    c.rising_s[:] = np.where(rising, c.rising_s + elapsed_s[:, None], 0)
+
+
+def _highest(grades: Grades) -> Grades:
+    highest: Grades = grades.max(axis=1, initial=0)
+    return highest

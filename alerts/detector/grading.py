@@ -1,0 +1,118 @@
+"""How much each evidence says: grades of everything that the columns hold. Pure: only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.kinds import Grade
+from alerts.detector.readings import resolution
+from alerts.detector.spatial import scale_c
+from alerts.detector.voltages import volt_scale
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.detector.filters import Floats
+    from alerts.detector.rules import DetectorRules, GradeRules
+    from alerts.detector.states import Columns
+
+    Grades = NDArray[np.int8]
+
+_COLLAPSED_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graded:
+    """Grades of B packs."""
+
+    spatial: Grades
+    """(B, T)"""
+    slope: Grades
+    """(B, T)"""
+    sum: Grades
+    """(B, T)"""
+    quick: Grades
+    """(B, T)"""
+    heat: Grades
+    """(B,)"""
+    rise: Grades
+    """(B,)"""
+    voltage: Grades
+    """(B, V)"""
+    collapse: Grades
+    """(B, V)"""
+    gas: Grades
+    """(B, 3)"""
+
+
+def caution(c: Columns, rules: DetectorRules) -> tuple[Floats, Floats]:
+    """(B,) what thresholds on temperatures, and on voltages, are divided by; more where a level stands."""
+    factors = np.array([(each.caution, each.voltage_caution) for each in rules.profiles], np.float32)
+    held = np.where(c.held > 0, np.float32(rules.fusion.ease_share), np.float32(1))
+    return factors[c.profile, 0] / held, factors[c.profile, 1] / held
+
+
+def grade(value: Floats, scale: Floats, rules: GradeRules) -> Grades:
+    """Both the sigmas and the plain figure must be passed; half of clear is a hint. NaN is no evidence."""
+    sigmas = value / scale
+    clear = (sigmas >= rules.clear_sigmas) & (value >= rules.clear_at)
+    strong = (sigmas >= rules.strong_sigmas) & (value >= rules.strong_at)
+    hint = (sigmas >= rules.clear_sigmas / 2) & (value >= rules.clear_at / 2)
+    graded: Grades = hint.astype(np.int8) + clear + (strong & clear)
+    return graded
+
+
+def grade_quick(c: Columns, rules: DetectorRules, careful: Floats) -> Grades:
+    """(B, T) the lower of the latest two rises counts, so that one reading alone is none."""
+    quick = rules.quick
+    lower_c = np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6))
+    coarse = lower_c >= (np.float32(quick.resolutions) * resolution(c))[:, None]
+    return np.where(coarse, grade(lower_c * careful[:, None], c.probe_noise_c, quick.grades), np.int8(0))
+
+
+def grade_all(c: Columns, rules: DetectorRules) -> Graded:
+    """Everything, for some packs."""
+    careful, volt_careful = caution(c, rules)
+    scale = scale_c(c, rules.spatial)
+    wide = careful[:, None]
+    risen_c = c.short_c - c.long_c
+    rise_c = c.heat_short_c - c.heat_long_c
+    rise_c = np.maximum(rise_c, c.base_c - c.heat_long_c) * careful
+    rise = np.where(rise_c >= rules.heat.rise_clear_c, Grade.CLEAR, Grade.NONE).astype(np.int8)
+    rise[(rise_c >= rules.heat.rise_strong_c) & (c.base_c * careful >= rules.heat.rise_strong_above_c)] = Grade.STRONG
+    volts = -c.volt_permille * volt_careful[:, None]
+    total = c.sum_h * wide
+    return Graded(
+        spatial=grade(c.short_c * wide, scale, rules.spatial.grades),
+        slope=grade(risen_c * wide, scale, rules.slope.grades),
+        sum=(
+            (total >= rules.sum.clear_sigma_hours / 2).astype(np.int8)
+            + (total >= rules.sum.clear_sigma_hours)
+            + (total >= rules.sum.strong_sigma_hours)
+        ),
+        quick=grade_quick(c, rules, careful),
+        heat=np.minimum(
+            grade(c.heat_c_per_h * careful, np.maximum(c.heat_scale_c_per_h, np.float32(0.3)), rules.heat.grades),
+            Grade.STRONG,
+        ),
+        rise=rise,
+        voltage=grade(volts, volt_scale(c, rules.voltage), rules.voltage.grades),
+        collapse=np.where(c.volt_low >= _COLLAPSED_ROWS, Grade.STRONG, Grade.NONE).astype(np.int8),
+        gas=_grade_gas(c, rules),
+    )
+
+
+def _grade_gas(c: Columns, rules: DetectorRules) -> Grades:
+    gas = rules.gas
+    clear_ppm = np.array([gas.clear_hydrogen_ppm, gas.clear_carbon_monoxide_ppm, gas.clear_voc_ppm], np.float32)
+    strong_ppm = np.array([gas.strong_hydrogen_ppm, gas.strong_carbon_monoxide_ppm, gas.strong_voc_ppm], np.float32)
+    ratio = np.exp(c.gas_log - c.gas_base_log)
+    above_ppm = np.expm1(c.gas_log) - np.expm1(c.gas_base_log)
+    clear = (ratio >= gas.clear_ratio) & (above_ppm >= clear_ppm)
+    strong = (ratio >= gas.strong_ratio) & (above_ppm >= strong_ppm)
+    hint = (ratio >= gas.clear_ratio / 1.5) & (above_ppm >= clear_ppm / 2)
+    graded: Grades = hint.astype(np.int8) + clear + (strong & clear)
+    return graded

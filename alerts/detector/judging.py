@@ -1,0 +1,203 @@
+"""Rows in, levels out: cuts rows into blocks that fit the cache, and takes the k-th row of every slot together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alerts.detector.evidence import Snapshot
+from alerts.detector.filters import share
+from alerts.detector.forecast import forecast_s
+from alerts.detector.fusion import hold, quick_rank, slow_rank, sum_up
+from alerts.detector.gases import learn_gases, take_gases
+from alerts.detector.grading import caution, grade_all, grade_quick
+from alerts.detector.heat import follow_heat
+from alerts.detector.jumps import rise_quickly, set_jumps_aside
+from alerts.detector.kinds import Grade
+from alerts.detector.readings import flag_faults, take_readings
+from alerts.detector.rows import Judgement
+from alerts.detector.spatial import learn_habits, residuals_of, scale_c, smooth_residuals
+from alerts.detector.voltages import learn_voltages, take_voltages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.detector.filters import Floats
+    from alerts.detector.rows import Rows
+    from alerts.detector.rules import DetectorRules
+    from alerts.detector.states import Columns, DetectorStates
+
+BLOCK = 2048
+"""Slots at a time: 2 MB of state, so that what one step touches stays in the cache."""
+TICK_S = 60.0
+"""Slow evidence is looked at once a minute, and in every row while a level stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Step:
+    """One row of each of B packs."""
+
+    sampled_at_ms: NDArray[np.int64]
+    temperatures_c: Floats
+    voltages_v: Floats
+    ambient_c: Floats
+    gases_ppm: Floats
+
+
+def judge(states: DetectorStates, rules: DetectorRules, rows: Rows, *, explain: bool = False) -> Judgement:
+    """Take rows in: changes `states`, returns a level and faults for each row.
+
+    A row older than its slot's newest, or that measured nothing, changes nothing and has the level that stands.
+    How rows were cut into calls changes nothing, and no pack changes another's judgement.
+    Raises ValueError when the channels are not those of `states`.
+    """
+    if (rows.temperatures_c.shape[1], rows.voltages_v.shape[1]) != states.layout:
+        raise ValueError(
+            f"rows have {rows.temperatures_c.shape[1]} + {rows.voltages_v.shape[1]} channels, states {states.layout}"
+        )
+    n, probes = rows.temperatures_c.shape
+    rank = np.zeros(n, np.int8)
+    forecast = np.full((n, 2), np.nan, np.float32)
+    fault = np.zeros((n, probes), np.uint8)
+    risen: dict[int, Snapshot] = {}
+    values: dict[str, NDArray[np.float32]] = {}
+    begins = np.flatnonzero(np.diff(rows.slot, prepend=-1)) if n else np.zeros(0, np.intp)
+    counts = np.diff(begins, append=n)
+    for first in range(0, len(begins), BLOCK):
+        block_begins, block_counts = begins[first : first + BLOCK], counts[first : first + BLOCK]
+        for k in range(int(block_counts.max())):
+            at = _slice_if_whole(block_begins[block_counts > k] + k)
+            slots = _slice_if_whole(rows.slot[at])
+            c = states.columns().take(slots)
+            step = _step_of(rows, at)
+            before = c.held.copy()
+            _take_step(c, rules, step)
+            if not isinstance(slots, slice):
+                states.columns().put(slots, c)
+            rank[at] = c.held
+            fault[at] = c.fault
+            standing = np.flatnonzero(c.held)
+            if len(standing) or explain:
+                where = np.arange(n)[at]
+                told = c.take(standing)
+                forecast[where[standing]] = forecast_s(told, rules)
+                for place in np.flatnonzero((c.held > before) | explain):
+                    risen[int(where[place])] = Snapshot(columns=_copy(c.take(slice(place, place + 1))), rules=rules)
+            if explain:
+                _explain(values, c, rules, at, n)
+    return Judgement(rank=rank, forecast_s=forecast, fault=fault, risen=risen, values=values)
+
+
+def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
+    """One row of each of some packs, in place; packs whose row is late or empty stay as they are."""
+    counts = np.isfinite(step.temperatures_c).any(axis=1) | np.isfinite(step.voltages_v).any(axis=1)
+    counts |= np.isfinite(step.gases_ppm).any(axis=1)
+    counts &= step.sampled_at_ms >= c.newest_ms
+    if not counts.all():
+        at = np.flatnonzero(counts)
+        if not len(at):
+            return
+        some = c.take(at)
+        _take_step(
+            some,
+            rules,
+            _Step(
+                sampled_at_ms=step.sampled_at_ms[at],
+                temperatures_c=step.temperatures_c[at],
+                voltages_v=step.voltages_v[at],
+                ambient_c=step.ambient_c[at],
+                gases_ppm=step.gases_ppm[at],
+            ),
+        )
+        c.put(at, some)
+        return
+    elapsed_ms = np.where(c.newest_ms < 0, 0, step.sampled_at_ms - c.newest_ms)
+    dt_s = (elapsed_ms / 1000).astype(np.float32)
+    c.newest_ms[:] = step.sampled_at_ms
+    c.known_s += dt_s
+    c.tick_s += dt_s
+    readings = take_readings(c, rules.fault, step.temperatures_c, dt_s)
+    take_voltages(c, rules.voltage, step.voltages_v, dt_s)
+    take_gases(c, rules.gas, step.gases_ppm, dt_s)
+    residuals = residuals_of(c, rules.spatial, readings)
+    set_jumps_aside(c, rules.fault, residuals, dt_s)
+    rise_quickly(c, residuals, share(dt_s, rules.quick.window_s))
+    smooth_residuals(c, rules, residuals, dt_s)
+
+    now = c.slow_rank.copy()
+    lively = np.flatnonzero((c.quick_c >= np.float32(rules.quick.grades.clear_at / 2)).any(axis=1))
+    due = (c.tick_s >= TICK_S) | (c.held > 0)
+    if len(lively):
+        some = c.take(lively)
+        careful, _ = caution(some, rules)
+        quick = grade_quick(some, rules, careful)
+        by_quick = quick_rank(some, rules, quick, careful)
+        now[lively] = np.maximum(now[lively], by_quick)
+        due[lively] |= quick.max(axis=1, initial=0) >= Grade.CLEAR
+    if due.any():
+        whole = bool(due.all())
+        at = np.flatnonzero(due)
+        some = c if whole else c.take(at)
+        _tick(some, rules, step.ambient_c[at])
+        if not whole:
+            c.put(at, some)
+        now[at] = np.maximum(now[at], some.slow_rank)
+    hold(c, rules.fusion, now, dt_s)
+
+
+def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
+    """Look at the slow evidence, and learn."""
+    elapsed_s = np.where(np.isfinite(c.tick_s), c.tick_s, np.float32(0))
+    c.tick_s[:] = 0
+    scale = scale_c(c, rules.spatial)
+    sum_up(c, rules, scale, elapsed_s)
+    frozen = (c.short_c > 3 * scale) | (c.held >= 2)[:, None] | (c.sum_h > rules.sum.clear_sigma_hours / 2)
+    learn_habits(c, rules.spatial, elapsed_s, frozen=frozen)
+    learn_voltages(c, rules.voltage, elapsed_s)
+    learn_gases(c, rules.gas, elapsed_s)
+    follow_heat(c, rules.heat, ambient_c, elapsed_s)
+    flag_faults(c, rules)
+    careful, _ = caution(c, rules)
+    c.slow_rank[:] = slow_rank(c, rules, grade_all(c, rules), careful)
+
+
+def _step_of(rows: Rows, at: Any) -> _Step:
+    sampled_at_ms = rows.sampled_at_ms[at]
+    unknown = np.full(len(sampled_at_ms), np.nan, np.float32)
+    gases = (rows.hydrogen_ppm, rows.carbon_monoxide_ppm, rows.voc_ppm)
+    return _Step(
+        sampled_at_ms=sampled_at_ms,
+        temperatures_c=rows.temperatures_c[at],
+        voltages_v=rows.voltages_v[at],
+        ambient_c=unknown if rows.ambient_c is None else rows.ambient_c[at],
+        gases_ppm=np.stack([unknown if gas is None else gas[at] for gas in gases], axis=1),
+    )
+
+
+def _slice_if_whole(at: NDArray[np.intp]) -> Any:
+    """The same rows as a slice when they lie together: views instead of copies."""
+    return slice(int(at[0]), int(at[-1]) + 1) if len(at) and at[-1] - at[0] == len(at) - 1 else at
+
+
+def _copy(c: Columns) -> Columns:
+    return c.take(np.arange(len(c.held)))
+
+
+def _explain(values: dict[str, NDArray[np.float32]], c: Columns, rules: DetectorRules, at: Any, n: int) -> None:
+    scale = scale_c(c, rules.spatial)
+    told = {
+        "above_others_c": c.short_c,
+        "above_others_sigmas": c.short_c / scale,
+        "quick_c": c.quick_c,
+        "sum_sigma_hours": c.sum_h,
+        "offset_c": c.offset_c,
+        "below_others_permille": -c.volt_permille,
+        "heat_c_per_h": c.heat_c_per_h,
+        "gas_ratio": np.exp(c.gas_log - c.gas_base_log),
+    }
+    for name, value in told.items():
+        if name not in values:
+            values[name] = np.full((n, *value.shape[1:]), np.nan, np.float32)
+        values[name][at] = value

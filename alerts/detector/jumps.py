@@ -1,0 +1,82 @@
+"""Jumps of one probe: an instrument's, or the first look at a crushed cell.
+
+A cell heats through several readings, and cools gradually; an instrument jumps once and stays flat, or jumps back.
+So a jump is set aside until what follows tells which it was. Ceilings are above this: they count every reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.readings import resolution
+
+if TYPE_CHECKING:
+    from alerts.detector.filters import Floats
+    from alerts.detector.rules import FaultRules
+    from alerts.detector.spatial import Residuals
+    from alerts.detector.states import Columns
+
+_SUPPORT_S = 60.0
+"""A voltage that moved so shortly before supports a jump. **assumed**"""
+
+
+def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: Floats) -> None:
+    """Begin, decide and end jumps; changes `residuals` in place where one is set aside or given back."""
+    c.jump_s += dt_s[:, None]
+    step_c = residuals.step_c
+    sure_c = np.float32(rules.jump_c)
+    lively = (np.abs(step_c) >= sure_c).any(axis=1) | (c.jump_c != 0).any(axis=1)
+    at = np.flatnonzero(lively)
+    if not len(at):
+        return
+    now_c, step_c = residuals.now_c[at], step_c[at]
+    jump_c, since_s, before_c = c.jump_c[at], c.jump_s[at], c.before_c[at]
+    noise_c, quick_c = c.probe_noise_c[at], c.quick_c[at]
+    res = resolution(c)[at][:, None]
+    seen = np.isfinite(step_c)
+    pending = jump_c != 0
+
+    # What follows a jump.
+    sign = np.sign(jump_c)
+    onward_c = (now_c - before_c) * sign
+    size_c = np.abs(jump_c)
+    least_c = np.maximum(np.maximum(np.float32(rules.jump_goes_on) * size_c, 4 * noise_c), np.maximum(2 * res, 1))
+    goes_on = pending & seen & (sign > 0) & (onward_c >= least_c) & (step_c > 0)
+    returns = pending & seen & (onward_c <= -np.float32(0.5) * size_c) & (step_c * sign <= -np.float32(0.3) * size_c)
+    gradual = np.abs(step_c) < np.float32(0.3) * size_c
+    cools = pending & seen & (sign > 0) & gradual & (since_s >= 30)
+    cools &= onward_c <= -np.maximum(np.float32(rules.jump_cools) * size_c, np.maximum(4 * noise_c, 2 * res))
+    supported = pending & (sign > 0) & (c.moved_s[at] <= _SUPPORT_S)[:, None]
+    heat = (goes_on | cools | supported) & ~returns
+    over = pending & ~heat & ~returns & (since_s >= rules.jump_decided_s)
+    now_c = np.where(heat | returns, now_c + jump_c, now_c)
+    c.offset_c[at] += np.where(over, jump_c, 0)
+    jump_c = np.where(heat | returns | over, 0, jump_c)
+    c.jump_s[at] = np.where(heat, np.float32(np.inf), since_s)
+
+    # A new one: it comes out of the flat.
+    large_c = np.maximum(np.maximum(sure_c, np.float32(rules.jump_sigmas) * noise_c), 3 * res)
+    flat = np.abs(quick_c) < np.float32(0.25) * np.abs(step_c)
+    begins = seen & ~pending & (np.abs(step_c) >= large_c) & flat & (c.moved_s[at] > _SUPPORT_S)[:, None]
+    jump_c = np.where(begins, step_c, jump_c)
+    now_c = np.where(begins, now_c - step_c, now_c)
+    c.jump_s[at] = np.where(begins, 0, c.jump_s[at])
+    c.jump_c[at] = jump_c
+    residuals.now_c[at] = now_c
+    residuals.step_c[at] = np.where(begins, 0, step_c)
+
+
+def rise_quickly(c: Columns, residuals: Residuals, moved: Floats) -> None:
+    """Each probe's rise above its residual of the last minute or two; `moved`: (B,) share of that window."""
+    now_c = residuals.now_c
+    seen = np.isfinite(now_c)
+    rise_c = now_c - c.before_c
+    np.copyto(c.quick_was_c, c.quick_c, where=seen)
+    np.copyto(c.quick_c, rise_c, where=seen)
+    first = np.isnan(c.short_c)
+    np.copyto(c.before_c, np.where(first, now_c, c.before_c + moved[:, None] * rise_c), where=seen)
+    if first.any():
+        c.quick_c[first] = 0
+        c.quick_was_c[first] = 0

@@ -1,0 +1,99 @@
+"""Readings as they come: which are temperatures, how old, which probes are open, stuck or noisy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.kinds import Fault
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.detector.filters import Floats
+    from alerts.detector.rules import DetectorRules, FaultRules
+    from alerts.detector.states import Columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Readings:
+    """(B, T) of one row of each pack."""
+
+    fresh: NDArray[np.bool_]
+    """Measured now."""
+    valid: NDArray[np.bool_]
+    """Measured now or a moment ago, and not stuck: good for the pack's median."""
+    dt_s: Floats
+    """(B,) since the row before."""
+
+
+def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: Floats) -> Readings:
+    """Take one row of each pack in; a probe that misses a moment keeps its latest reading meanwhile."""
+    wild = (temperatures_c < rules.lowest_c) | (temperatures_c > rules.highest_c)
+    fresh = np.isfinite(temperatures_c)
+    if wild.any():
+        fresh &= ~wild
+        c.fault[wild] = Fault.OUT_OF_RANGE
+    dt = dt_s[:, None]
+    change_c = np.abs(temperatures_c - c.last_c)
+    changed = fresh & ~(change_c <= np.float32(1e-4))
+    smallest = np.fmin.reduce(np.where(changed & (change_c < 5), change_c, np.float32(np.nan)), axis=1, initial=np.nan)
+    c.resolution_c[:] = np.fmin(c.resolution_c, smallest)
+    c.age_s += dt
+    c.age_s[fresh] = 0
+    c.still_s += dt
+    c.still_s[changed] = 0
+    np.copyto(c.base_then_c, c.base_c[:, None], where=changed)
+    np.copyto(c.last_c, temperatures_c, where=fresh)
+    usual = c.interval_s + np.float32(0.2) * (np.minimum(dt_s, 4 * np.fmax(c.interval_s, 1)) - c.interval_s)
+    c.interval_s[:] = np.where(dt_s > 0, np.where(np.isnan(usual), dt_s, usual), c.interval_s)
+    valid = (c.age_s <= open_after_s(c, rules)[:, None]) & (c.fault != Fault.STUCK)
+    return Readings(fresh=fresh, valid=valid, dt_s=dt_s)
+
+
+def open_after_s(c: Columns, rules: FaultRules) -> Floats:
+    """(B,) how long a probe may be missing before it is called open."""
+    after: Floats = np.fmax(np.float32(rules.open_after_s), np.float32(rules.open_after_intervals) * c.interval_s)
+    return after
+
+
+def resolution(c: Columns) -> Floats:
+    """(B,) degC. Until a pack's readings differed at all, 1 degC, the coarsest of field packs."""
+    return np.where(np.isnan(c.resolution_c), np.float32(1.0), c.resolution_c)
+
+
+def flag_faults(c: Columns, rules: DetectorRules) -> None:
+    """Judge each probe as an instrument, and remember which died while the pack was suspicious.
+
+    A probe dies when it was good and is now open, out of range, or stuck. It is dead until it measures again, or its
+    pack is calm.
+    """
+    fault = rules.fault
+    gone = c.age_s > open_after_s(c, fault)[:, None]
+    res = resolution(c)
+    moved_c = np.abs(c.base_c[:, None] - c.base_then_c)
+    far = np.fmax(np.float32(fault.stuck_while_others_move_c), np.float32(fault.stuck_resolutions) * res)[:, None]
+    stuck = (c.still_s >= fault.stuck_after_s) & (moved_c >= far) & ~gone
+    stuck |= (c.fault == Fault.STUCK) & (c.still_s > 0) & ~gone
+    jumped = c.jump_s < fault.jump_shown_s
+    noisy = (c.probe_noise_c > fault.noisy_c) & (c.probe_noise_c > np.float32(fault.noisy_times) * c.noise_c[:, None])
+    wild = (c.fault == Fault.OUT_OF_RANGE) & (c.age_s > 0)
+    now = np.select(
+        [wild, gone, stuck, jumped, noisy],
+        [
+            np.uint8(Fault.OUT_OF_RANGE),
+            np.uint8(Fault.OPEN),
+            np.uint8(Fault.STUCK),
+            np.uint8(Fault.JUMP),
+            np.uint8(Fault.NOISY),
+        ],
+        np.uint8(Fault.OK),
+    )
+    lost = gone | stuck
+    was_good = (c.fault == Fault.OK) | (c.fault == Fault.NOISY) | (c.fault == Fault.JUMP)
+    suspicious = (c.held > 0)[:, None]
+    died = lost & was_good & suspicious & np.isfinite(c.residual_c)
+    c.died[:] = (c.died | died) & lost & suspicious
+    c.fault[:] = now

@@ -1,0 +1,130 @@
+"""Each probe against its pack: residuals in each row, and what they are about, learnt slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.filters import median_of_others, share
+from alerts.detector.readings import resolution
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alerts.detector.filters import Floats
+    from alerts.detector.readings import Readings
+    from alerts.detector.rules import DetectorRules, SpatialRules
+    from alerts.detector.states import Columns
+
+_NOISE_WINDOW_S = 900.0
+_LARGEST_NOISE_STEP = 0.2
+"""A mean over fewer than five changes would be no mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Residuals:
+    """(B, T) of one row; NaN where there is none: not measured now, or too few probes."""
+
+    now_c: Floats
+    """Reading less offset, jump and median."""
+    step_c: Floats
+    """Against the probe's residual before."""
+
+
+def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residuals:
+    """Where each probe stands against the median of the others. A probe's first residual becomes its offset.
+
+    The offset of a first row is bounded: a pack may come with a hot probe.
+    """
+    count = readings.valid.sum(axis=1)
+    enough = count >= rules.fewest_probes
+    unknown = np.isnan(c.offset_c)
+    if unknown.any():
+        _begin_offsets(c, rules, readings, enough, unknown)
+    level_c = c.last_c - c.offset_c - c.jump_c
+    base_c = median_of_others(np.where(readings.valid, level_c, np.float32(np.inf)), count)
+    c.base_c[:] = np.where(enough, base_c, _hottest(c, readings, count))
+    seen = readings.fresh & readings.valid & enough[:, None]
+    now_c = np.where(seen, level_c - base_c[:, None], np.float32(np.nan))
+    return Residuals(now_c=now_c, step_c=now_c - c.residual_c)
+
+
+def _begin_offsets(
+    c: Columns, rules: SpatialRules, readings: Readings, enough: NDArray[np.bool_], unknown: NDArray[np.bool_]
+) -> None:
+    at = np.flatnonzero((unknown & readings.fresh & readings.valid).any(axis=1) & enough)
+    if not len(at):
+        return
+    known_c = np.where(unknown[at], c.last_c[at], c.last_c[at] - c.offset_c[at])
+    valid = readings.valid[at]
+    middle_c = median_of_others(np.where(valid, known_c, np.float32(np.inf)), valid.sum(axis=1))
+    largest = np.float32(rules.largest_first_offset_c)
+    first_c = np.clip(c.last_c[at] - middle_c[:, None], -largest, largest)
+    c.offset_c[at] = np.where(unknown[at] & readings.fresh[at] & valid, first_c, c.offset_c[at])
+
+
+def _hottest(c: Columns, readings: Readings, count: NDArray[np.intp]) -> Floats:
+    """(B,) what stands for the pack when too few probes are there to compare: the hottest."""
+    if not c.last_c.shape[1]:
+        return np.full(len(count), np.nan, np.float32)
+    hottest = np.where(readings.valid, c.last_c, np.float32(-np.inf)).max(axis=1)
+    return np.where(count > 0, hottest, np.float32(np.nan))
+
+
+def smooth_residuals(c: Columns, rules: DetectorRules, residuals: Residuals, dt_s: Floats) -> None:
+    """Move the means of each row, and the noise from reading to reading."""
+    now_c = residuals.now_c
+    seen = np.isfinite(now_c)
+    change_c = np.abs(residuals.step_c)
+    change_c = np.minimum(change_c, 4 * c.probe_noise_c + np.float32(0.02))
+    moved = np.minimum(share(dt_s, _NOISE_WINDOW_S), np.float32(_LARGEST_NOISE_STEP))[:, None]
+    np.copyto(c.probe_noise_c, c.probe_noise_c + moved * (change_c - c.probe_noise_c), where=np.isfinite(change_c))
+    for mean, window_s in ((c.short_c, rules.spatial.window_s), (c.long_c, rules.slope.window_s)):
+        began = np.where(np.isnan(mean), now_c, mean)
+        np.copyto(mean, began + share(dt_s, window_s)[:, None] * (now_c - began), where=seen)
+    np.copyto(c.residual_c, now_c, where=seen)
+
+
+def scale_c(c: Columns, rules: SpatialRules) -> Floats:
+    """(B, T) what a residual of nothing wrong is like: the probe's or the pack's wander, floored at the resolution.
+
+    A pack that is not known yet has the prior's.
+    """
+    prior = np.float32(rules.scale_prior_c)
+    floor_c = np.fmax(np.float32(rules.scale_at_least_c), np.float32(rules.scale_at_least_resolutions) * resolution(c))
+    pack_c = np.where(np.isnan(c.spread_c), prior, c.spread_c)
+    own_c = np.where(np.isnan(c.wander_c), prior, c.wander_c)
+    noise_c = np.float32(0.5) * c.probe_noise_c
+    scale: Floats = np.maximum(np.maximum(np.maximum(own_c, pack_c[:, None]), noise_c), floor_c[:, None])
+    return scale
+
+
+def learn_habits(c: Columns, rules: SpatialRules, elapsed_s: Floats, *, frozen: NDArray[np.bool_]) -> None:
+    """Learn offsets and scales from the smoothed residuals. Shares are small, so that a slow fault is not learnt.
+
+    frozen: (B, T) what is suspicious is learnt a twentieth as fast.
+    """
+    deviation_c = c.short_c
+    known = np.isfinite(deviation_c) & (c.age_s <= np.fmax(c.interval_s, 60)[:, None])
+    day_s = np.float32(86_400)
+    settled = c.known_s > rules.settle_s
+    grown_s = np.clip(c.known_s, day_s / 2, np.float32(rules.offset_days) * day_s)
+    window_s = np.where(settled, grown_s, np.maximum(c.known_s, 60))
+    slowed = np.where(frozen, np.float32(0.05), np.float32(1.0))
+    moved_c = np.where(known, share(elapsed_s, window_s)[:, None] * slowed * deviation_c, np.float32(0))
+    c.offset_c += moved_c
+    for mean in (c.short_c, c.long_c, c.before_c, c.residual_c):
+        np.subtract(mean, moved_c, out=mean)
+    scale = scale_c(c, rules)
+    bounded_c = np.minimum(np.abs(deviation_c), np.float32(2.5) * scale) * np.float32(1.25)  # mean |x| to sigma
+    memory_s = np.clip(c.known_s, np.float32(rules.scale_prior_hours) * 3600, day_s)
+    moved = share(elapsed_s, memory_s)[:, None] * slowed
+    began = np.where(np.isnan(c.wander_c), np.float32(rules.scale_prior_c), c.wander_c)
+    c.wander_c[:] = np.where(known & settled[:, None], began + moved * (bounded_c - began), began)
+    counted = np.isfinite(c.residual_c)
+    total = np.where(counted, c.wander_c, 0).sum(axis=1)
+    c.spread_c[:] = total / np.maximum(counted.sum(axis=1), 1)
+    total = np.where(counted, np.minimum(c.probe_noise_c, 2 * c.noise_c[:, None]), 0).sum(axis=1)
+    c.noise_c[:] = np.where(counted.any(axis=1), np.fmax(total / np.maximum(counted.sum(axis=1), 1), 0.005), c.noise_c)

@@ -1,0 +1,72 @@
+"""Each cell or module against the median one, in thousandths of it: slow drift, steps, collapse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alerts.detector.filters import share
+
+if TYPE_CHECKING:
+    from alerts.detector.filters import Floats
+    from alerts.detector.rules import VoltageRules
+    from alerts.detector.states import Columns
+
+_FEWEST = 3
+_ALIVE_V = 0.1
+"""Below it a channel is not connected, or its cell is gone: a wild zero is no collapse."""
+
+
+def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) -> None:
+    """Take one row of each pack in, (B, V)."""
+    c.moved_s += dt_s
+    if volts.shape[1] < _FEWEST:
+        return
+    alive = volts > _ALIVE_V  # NaN is not
+    count = alive.sum(axis=1)
+    ordered = np.sort(np.where(alive, volts, np.float32(np.inf)), axis=1)
+    row = np.arange(len(volts))
+    middle = np.float32(0.5) * (
+        ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, np.minimum(count // 2, volts.shape[1] - 1)]
+    )
+    middle = np.where(count >= _FEWEST, middle, np.float32(np.nan))[:, None]
+    ratio = volts / middle
+    comparable = alive & (ratio < rules.comparable) & (ratio > 0.2)
+    deviation = np.where(comparable, (ratio - 1) * np.float32(1000), np.float32(np.nan))
+    seen = np.isfinite(deviation)
+    usual = ratio > 1 / np.float32(rules.comparable)
+    began = np.isnan(c.volt_offset_permille) & seen & usual
+    np.copyto(c.volt_offset_permille, deviation, where=began)
+    deviation -= c.volt_offset_permille
+    fallen = deviation < np.float32(-1000 * rules.collapse)
+    c.volt_low[:] = np.where(seen, np.where(fallen, np.minimum(c.volt_low, 200) + 1, 0), c.volt_low)
+    mean = np.where(np.isnan(c.volt_permille), deviation, c.volt_permille)
+    step = deviation - mean
+    far = np.maximum(np.float32(rules.moved_permille), 8 * volt_scale(c, rules))
+    c.moved_s[(step < -far).any(axis=1)] = 0
+    np.copyto(c.volt_permille, mean + share(dt_s, rules.window_s)[:, None] * step, where=np.isfinite(deviation))
+
+
+def volt_scale(c: Columns, rules: VoltageRules) -> Floats:
+    """(B, V) thousandths: what a deviation of nothing wrong is like."""
+    prior = np.float32(rules.scale_prior_permille)
+    own = np.where(np.isnan(c.volt_scale_permille), prior, c.volt_scale_permille)
+    return np.maximum(own, np.float32(rules.scale_at_least_permille))
+
+
+def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
+    """Learn offsets and scales at a tick; slower while the channel or its pack is suspicious."""
+    deviation = c.volt_permille
+    known = np.isfinite(deviation)
+    scale = volt_scale(c, rules)
+    slowed = np.where((c.held > 0)[:, None] | (np.abs(deviation) > 5 * scale), np.float32(0.05), np.float32(1))
+    window_s = np.clip(c.known_s, 1800, np.float32(rules.offset_days * 86_400))
+    moved = np.where(known, share(elapsed_s, window_s)[:, None] * slowed * deviation, np.float32(0))
+    c.volt_offset_permille += moved
+    c.volt_permille -= moved
+    bounded = np.minimum(np.abs(deviation), np.float32(2.5) * scale) * np.float32(1.25)
+    memory_s = np.clip(c.known_s, 4 * 3600, np.float32(86_400))
+    began = np.where(np.isnan(c.volt_scale_permille), np.float32(rules.scale_prior_permille), c.volt_scale_permille)
+    learnt = began + share(elapsed_s, memory_s)[:, None] * slowed * (bounded - began)
+    c.volt_scale_permille[:] = np.where(known, learnt, began)
