@@ -106,6 +106,7 @@ async def _sample(world: World, links: Sequence[UnitLink], *, start_s: float, sp
         await asyncio.to_thread(world.advance, (now_s - start_s) * speed)
         readings = world.read()
         for pack, link in enumerate(links):
+            link.firmware.sense(readings.temperatures_c[pack], now_s)
             due_at_s = link.firmware.due_at_s()
             # Steps come a few milliseconds early or late; an interval must not become a step longer for that.
             if due_at_s is None or due_at_s <= now_s + STEP_S / 4.0:

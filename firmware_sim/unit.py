@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from firmware_sim.flash import KeptFrame
+from firmware_sim.heat_watch import HeatRule, HeatWatch
 from firmware_sim.ring import FrameRing
 from telemetry.frames import encode_frame, frame_from_values
 from telemetry.unit_link import ClockBeat, StoredReceipt, UnitConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from telemetry.samples import Provenance
@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 
 CLOCK_BEAT_S = 10.0
 """How often a unit tells its tick (the wire's contract)."""
-HOT_C = 50.0
-"""A unit whose hottest probe is above it reports every second by itself. **assumed**: 10 degC below `warning`, and
-seldom reached by sun alone (containers on land: up to 57 degC)."""
-COOL_C = 45.0
-"""... until the hottest has been below this for HOT_HOLD_S. **assumed**"""
-HOT_HOLD_S = 300.0
 HOT_INTERVAL_S = 1.0
+"""How often a unit that sees heat reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +90,7 @@ class Firmware:
         self._clock_beat_s = clock_beat_s
         self._own_interval_s = report_interval_s
         self._asked_interval_s: float | None = None
-        self._hot_until_s: float | None = None
+        self._heat = HeatWatch()
         self._sampled_at_s: float | None = None
         self._beat_at_s: float | None = None
         self._number = 0
@@ -113,15 +108,19 @@ class Firmware:
     def report_interval_s(self) -> float:
         """Seconds between frames now: as configured, or as the unit thinks best, and faster while it sees heat."""
         wanted = self._own_interval_s if self._asked_interval_s is None else self._asked_interval_s
-        return wanted if self._hot_until_s is None else min(wanted, HOT_INTERVAL_S)
+        return min(wanted, HOT_INTERVAL_S) if self._heat.hot else wanted
 
     def due_at_s(self) -> float | None:
         """When to sample next; None = at once, since it never has."""
         return None if self._sampled_at_s is None else self._sampled_at_s + self.report_interval_s
 
+    def sense(self, temperatures_c: Floats, now_s: float) -> None:
+        """Look at the probes (T,) between reports: heat makes the next one due a second after the last."""
+        self._heat.look(temperatures_c, now_s)
+
     def sample(self, rows: Rows, now_s: float) -> KeptFrame:
         """Take one sample now (rows of one) into a frame."""
-        self._watch_heat(rows.temperatures_c, now_s)
+        self._heat.look(rows.temperatures_c[-1], now_s)
         # Keep the grid of the interval, so that waking a little late does not add up; but never catch up in bursts.
         due_at_s = self.due_at_s()
         on_time = due_at_s is not None and abs(now_s - due_at_s) < self.report_interval_s / 2.0
@@ -162,6 +161,11 @@ class Firmware:
     def configure(self, config: UnitConfig) -> None:
         """Follow the cloud's wish from the next sample on; None gives the choice back to the unit."""
         self._asked_interval_s = config.report_interval_s
+        own = HeatRule()
+        self._heat.rule = HeatRule(
+            hot_c=own.hot_c if config.hot_c is None else config.hot_c,
+            hot_rise_k=own.hot_rise_k if config.hot_rise_k is None else config.hot_rise_k,
+        )
 
     def connected(self) -> None:
         """A new connection: everything unacknowledged is sent again, and the clock is told at once."""
@@ -181,14 +185,3 @@ class Firmware:
         if self._utc_at_tick_zero_ms is not None:
             return None
         return now_s if self._beat_at_s is None else self._beat_at_s + self._clock_beat_s
-
-    def _watch_heat(self, temperatures_c: Floats, now_s: float) -> None:
-        measured_c = temperatures_c[np.isfinite(temperatures_c)]
-        if len(measured_c) == 0:
-            # A unit that has gone blind keeps its pace: missing probes never make things look better.
-            return
-        hottest_c = float(measured_c.max())
-        if hottest_c >= HOT_C or (self._hot_until_s is not None and hottest_c >= COOL_C):
-            self._hot_until_s = now_s + HOT_HOLD_S
-        elif self._hot_until_s is not None and now_s >= self._hot_until_s:
-            self._hot_until_s = None

@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 4_096
 """Any of these messages; the longest, a position, has some 150 bytes."""
 MAX_REPORT_INTERVAL_S = 86_400.0
 """One day."""
+MAX_HOT_C = 60.0
+"""degC: from `warning` on a unit reports fast, whatever it is told."""
 _MAX_SPEED_M_S = 1_000.0
 """**Assumed**: above any vehicle; a receiver that says more is broken."""
 _MAX_ACCURACY_M = 1e8
@@ -44,7 +46,11 @@ class StoredReceipt:
 class UnitConfig:
     """What the cloud asks of a unit. None = as the unit thinks best."""
 
-    report_interval_s: float | None
+    report_interval_s: float | None = None
+    hot_c: float | None = None
+    """degC from which a probe counts as heat, so that the unit reports every second by itself."""
+    hot_rise_k: float | None = None
+    """degC that a probe rises within a minute beyond the pack's others, and counts as heat."""
 
 
 def frames_topic(unit_id: str) -> str:
@@ -107,13 +113,19 @@ def decode_stored_receipt(payload: bytes) -> StoredReceipt:
 
 def encode_unit_config(config: UnitConfig) -> bytes:
     """Encode a configuration."""
-    return cbor.encode_map({"report_interval_s": config.report_interval_s})
+    return cbor.encode_map(
+        {"report_interval_s": config.report_interval_s, "hot_c": config.hot_c, "hot_rise_k": config.hot_rise_k}
+    )
 
 
 def decode_unit_config(payload: bytes) -> UnitConfig:
     """Decode a configuration. Raises WireError as telemetry.cbor says."""
     fields = cbor.decode_map(payload, limit=MAX_MESSAGE_BYTES)
-    return UnitConfig(report_interval_s=cbor.real(fields, "report_interval_s", 0.001, MAX_REPORT_INTERVAL_S))
+    return UnitConfig(
+        report_interval_s=cbor.real(fields, "report_interval_s", 0.001, MAX_REPORT_INTERVAL_S),
+        hot_c=cbor.real(fields, "hot_c", 0.0, MAX_HOT_C),
+        hot_rise_k=cbor.real(fields, "hot_rise_k", 0.5, MAX_HOT_C),
+    )
 
 
 def encode_position(fix: PositionFix) -> bytes:

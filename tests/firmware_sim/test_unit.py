@@ -92,6 +92,27 @@ def test_a_hot_unit_whose_probes_die_stays_fast():
     assert firmware.report_interval_s == 1.0
 
 
+def test_heat_between_two_reports_makes_the_next_one_due_at_once():
+    firmware = unit()
+    firmware.sample(row(25.0, 25.0, 25.0), 1000.0)
+    firmware.sense(np.array([25.0, 25.1, 28.0]), 1002.0)
+    assert firmware.due_at_s() == 1010.0
+    firmware.sense(np.array([25.0, 25.1, 29.0]), 1003.0)
+    assert firmware.due_at_s() == 1001.0
+
+
+def test_what_counts_as_heat_comes_over_the_wire_and_goes_again():
+    firmware = unit()
+    firmware.configure(UnitConfig(hot_c=30.0))
+    firmware.sample(row(31.0), 1000.0)
+    assert firmware.report_interval_s == 1.0
+    firmware = unit()
+    firmware.configure(UnitConfig(hot_c=30.0))
+    firmware.configure(UnitConfig())
+    firmware.sample(row(31.0), 1000.0)
+    assert firmware.report_interval_s == 10.0
+
+
 def test_the_cloud_may_ask_for_another_pace_and_give_it_back():
     firmware = unit()
     firmware.configure(UnitConfig(report_interval_s=60.0))

@@ -41,9 +41,9 @@ def test_clock_and_receipt_survive_their_bytes(boot_id, count):
     assert decode_stored_receipt(encode_stored_receipt(receipt)) == receipt
 
 
-@given(st.none() | st.floats(0.001, 86_400))
-def test_a_configuration_survives_its_bytes(report_interval_s):
-    config = UnitConfig(report_interval_s=report_interval_s)
+@given(st.none() | st.floats(0.001, 86_400), st.none() | st.floats(0, 60), st.none() | st.floats(0.5, 60))
+def test_a_configuration_survives_its_bytes(report_interval_s, hot_c, hot_rise_k):
+    config = UnitConfig(report_interval_s=report_interval_s, hot_c=hot_c, hot_rise_k=hot_rise_k)
     assert decode_unit_config(encode_unit_config(config)) == config
 
 
@@ -80,6 +80,8 @@ def position(payload):
         (decode_unit_config, {"report_interval_s": float("nan")}, "field_range", "an interval that is no number"),
         (decode_unit_config, {"report_interval_s": float("inf")}, "field_range", "never report"),
         (decode_unit_config, {"report_interval_s": True}, "field_type", "true is not a second"),
+        (decode_unit_config, {"hot_c": 60.5}, "field_range", "no heat before the warning"),
+        (decode_unit_config, {"hot_rise_k": 0}, "field_range", "every reading is heat"),
         (decode_unit_config, [1], "cbor_malformed", "no map"),
         (position, {"fixed_at_ms": 1, "latitude_deg": 1.0}, "field_missing", "half a position"),
         (position, FIX | {"latitude_deg": 90.5}, "field_range", "beyond the pole"),
