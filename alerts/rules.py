@@ -5,8 +5,9 @@ A level above a ceiling comes at once and goes slowly. `critical` and above latc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from alerts.detector.rules import DetectorRules, default_rules
 from registry.kinds import Level
 
 LATCHING_FROM = Level.CRITICAL
@@ -60,7 +61,7 @@ class RunawayRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Everything the fixed detector goes by."""
+    """Everything that levels depend on."""
 
     ceilings: tuple[Ceiling, ...]
     runaway: RunawayRule = RunawayRule()
@@ -69,6 +70,8 @@ class Rules:
     is when silence is flagged too. A level never ends by a gap."""
     longest_gap_at_least_s: float = 30.0
     """s. **Assumed**: the same for fast units, three intervals of normal reporting on vehicle power."""
+    detector: DetectorRules = field(default_factory=default_rules)
+    """What the detector goes by, beside all this."""
 
     def longest_gap_s(self, report_interval_s: float) -> float:
         """The longest gap, s, across which a rate, or a stay below a ceiling, is still believed."""

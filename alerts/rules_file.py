@@ -7,14 +7,16 @@ whole, and each mistake is named by file, key, what was found and what is allowe
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from alerts.detector.rules import default_rules, rules_from
 from alerts.rules import Ceiling, Hysteresis, Rules, RunawayRule
 from registry.columns import PAYLOAD_KEPT_BYTES
 from registry.kinds import Level
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+FIGURES_MAY_DIFFER = 4.0
+"""**Assumed**: a figure of the detector may be a quarter of the shipped one to four times it. It is there to catch a
+wrong unit or decimal point; a ceiling holds whatever stands here."""
 FILE_AT_MOST_BYTES = PAYLOAD_KEPT_BYTES
 """The whole file is kept with each change of the rules."""
 
@@ -116,7 +121,65 @@ class _Gaps(_Table):
     longest_at_least_s: float = Field(default=30.0, ge=10.0, le=300.0)
 
 
-class _RulesFile(_Table):
+class _Ordered(_Table):
+    """Figures of which some must not be above others."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for lower, upper in _NOT_ABOVE:
+            found, most = getattr(self, lower, None), getattr(self, upper, None)
+            if found is not None and most is not None and found > most:
+                raise ValueError(f"{lower} is {found:g}: allowed is up to {upper}, {most:g}")
+        return self
+
+
+_NOT_ABOVE = (
+    ("clear_sigmas", "strong_sigmas"),
+    ("clear_at", "strong_at"),
+    ("clear_sigma_hours", "strong_sigma_hours"),
+    ("rise_clear_c", "rise_strong_c"),
+    ("clear_ratio", "strong_ratio"),
+    ("clear_hydrogen_ppm", "strong_hydrogen_ppm"),
+    ("clear_carbon_monoxide_ppm", "strong_carbon_monoxide_ppm"),
+    ("clear_voc_ppm", "strong_voc_ppm"),
+    ("critical_c", "critical_any_c"),
+)
+
+
+def _table_like(name: str, shipped: Any) -> Any:
+    """A table with the keys of the dataclass `shipped`, and around its figures."""
+    columns: dict[str, Any] = {}
+    for each in fields(shipped):
+        value = getattr(shipped, each.name)
+        if is_dataclass(value):
+            inner = _table_like(f"{name}_{each.name}", value)
+            columns[each.name] = (inner, inner())
+        else:
+            columns[each.name] = (type(value), Field(default=value, **_around(value)))
+    return create_model(name, __base__=_Ordered, **columns)
+
+
+def _around(value: float) -> dict[str, Any]:
+    ends = sorted((value / FIGURES_MAY_DIFFER, value * FIGURES_MAY_DIFFER))
+    if isinstance(value, int):
+        return {"ge": max(1, math.floor(ends[0])), "le": math.ceil(ends[1])}
+    return {"ge": ends[0], "le": ends[1]}
+
+
+def _detector_tables() -> dict[str, Any]:
+    """The detector's tables, with the shipped values as their defaults."""
+    shipped = default_rules()
+    tables = {each.name: getattr(shipped, each.name) for each in fields(shipped)}
+    models = {name: _table_like(name, value) for name, value in tables.items() if is_dataclass(value)}
+    by_class = {profile.pack_class.value: profile.caution for profile in shipped.profiles}
+    by_chemistry = {profile.chemistry.value: profile.voltage_caution for profile in shipped.profiles}
+    for name, factors in (("caution", by_class), ("voltage_caution", by_chemistry)):
+        columns: dict[str, Any] = {key: (float, Field(default=value, ge=0.5, le=4.0)) for key, value in factors.items()}
+        models[name] = create_model(name, __base__=_Table, **columns)
+    return {name: (model, model()) for name, model in models.items()}
+
+
+class _FixedRules(_Table):
     version: int = Field(ge=1, le=2**31 - 1)
     author: _Word | None = None
     note: Annotated[str, Field(max_length=1000)] | None = None
@@ -124,18 +187,23 @@ class _RulesFile(_Table):
     runaway: _Runaway = _Runaway()
     gaps: _Gaps = _Gaps()
 
-    def rules(self) -> Rules:
-        warning, critical = self.ceilings.warning, self.ceilings.critical
-        clears = Hysteresis(below_c=warning.clears_below_c, after_s=warning.clears_after_s)
-        return Rules(
-            ceilings=(
-                Ceiling(level=Level.WARNING, at_c=warning.at_c, clears=clears),
-                Ceiling(level=Level.CRITICAL, at_c=critical.at_c, clears=None),
-            ),
-            runaway=RunawayRule(**self.runaway.model_dump()),
-            longest_gap_intervals=self.gaps.longest_intervals,
-            longest_gap_at_least_s=self.gaps.longest_at_least_s,
-        )
+
+_RulesFile: Any = create_model("_RulesFile", __base__=_FixedRules, **_detector_tables())
+
+
+def _rules(parsed: _FixedRules) -> Rules:
+    warning, critical = parsed.ceilings.warning, parsed.ceilings.critical
+    clears = Hysteresis(below_c=warning.clears_below_c, after_s=warning.clears_after_s)
+    return Rules(
+        ceilings=(
+            Ceiling(level=Level.WARNING, at_c=warning.at_c, clears=clears),
+            Ceiling(level=Level.CRITICAL, at_c=critical.at_c, clears=None),
+        ),
+        runaway=RunawayRule(**parsed.runaway.model_dump()),
+        longest_gap_intervals=parsed.gaps.longest_intervals,
+        longest_gap_at_least_s=parsed.gaps.longest_at_least_s,
+        detector=rules_from(parsed.model_dump()),
+    )
 
 
 def parse_rules(content: bytes, source: str) -> LoadedRules:
@@ -153,7 +221,7 @@ def parse_rules(content: bytes, source: str) -> LoadedRules:
         raise RulesError("\n".join(_mistake(source, found) for found in error.errors())) from error
     values = dict(_flat(parsed.model_dump(exclude={"version", "author", "note"})))
     return LoadedRules(
-        rules=parsed.rules(),
+        rules=_rules(parsed),
         source=source,
         version=parsed.version,
         content_hash=hashlib.sha256(content).hexdigest(),
@@ -167,7 +235,7 @@ def parse_rules(content: bytes, source: str) -> LoadedRules:
 @cache
 def shipped_rules() -> LoadedRules:
     """The rules that Packwatch brings along."""
-    return parse_rules((files("alerts") / "rules.toml").read_bytes(), "the rules that Packwatch ships")
+    return parse_rules((files("alerts.detector") / "rules.toml").read_bytes(), "the rules that Packwatch ships")
 
 
 def changes_between(before: LoadedRules, after: LoadedRules) -> list[str]:
