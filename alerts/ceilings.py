@@ -145,26 +145,50 @@ class _Steps:
 
 
 def _steps(states: PackStates, rules: Rules, rows: Rows, starts: NDArray[np.int64], live: NDArray[np.bool_]) -> _Steps:
-    before_c = states.reading_c[rows.slot]
-    before_ms = states.reading_ms[rows.slot]
     readings = np.isfinite(rows.temperatures_c) & live[:, None]
-    if np.array_equal(starts, np.arange(len(starts))):  # one row a pack: the usual case at full rate
+    begins = np.flatnonzero(starts == np.arange(len(starts)))
+    if len(begins) == len(starts):  # one row a pack: the usual case at full rate
+        before_c, before_ms = states.reading_c[rows.slot], states.reading_ms[rows.slot]
         measured = readings & (before_ms < rows.sampled_at_ms[:, None])
     else:
-        # Times of live rows never decrease, so a reading is new if the probe's reading before has another time.
-        earlier = row_before(last_true(readings))
-        latest_ms = np.where(earlier >= starts[:, None], rows.sampled_at_ms[np.maximum(earlier, 0)], before_ms)
-        measured = readings & (latest_ms < rows.sampled_at_ms[:, None])
-        earlier = row_before(last_true(measured))
-        inside = earlier >= starts[:, None]
-        earlier = np.where(inside, earlier, 0)
-        before_c = np.where(inside, np.take_along_axis(rows.temperatures_c, earlier, axis=0), before_c)
-        before_ms = np.where(inside, rows.sampled_at_ms[earlier], before_ms)
+        measured, before_c, before_ms = _row_before(states, rows, begins)
+        if not (measured & readings).all():  # nearly always each probe's reading before is in the row before
+            measured, before_c, before_ms = _reading_before(states, rows, starts, readings)
     step_ms = rows.sampled_at_ms[:, None] - before_ms
     trusted = measured & (before_ms != NEVER_MS) & (step_ms <= states.longest_gap_ms[rows.slot][:, None])
     enough_c = step_ms.astype(np.float32) * np.float32(rules.runaway.rate_c_per_s / 1000) - np.float32(_ROUNDING_C)
     rising = trusted & (rows.temperatures_c - before_c >= enough_c)
     return _Steps(measured=measured, before_c=before_c, step_ms=step_ms, trusted=trusted, rising=rising)
+
+
+def _row_before(
+    states: PackStates, rows: Rows, begins: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
+    """(N, T) whether each row is newer than the one before, what that read, and when. Holds if all probes measure."""
+    before_c = np.empty_like(rows.temperatures_c)
+    before_ms = np.empty(before_c.shape, np.int64)
+    before_c[1:] = rows.temperatures_c[:-1]
+    before_ms[1:] = rows.sampled_at_ms[:-1, None]
+    before_c[begins] = states.reading_c[rows.slot[begins]]
+    before_ms[begins] = states.reading_ms[rows.slot[begins]]
+    return before_ms < rows.sampled_at_ms[:, None], before_c, before_ms
+
+
+def _reading_before(
+    states: PackStates, rows: Rows, starts: NDArray[np.int64], readings: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
+    """(N, T) whether each of the live `readings` is a new one, the probe's reading before, and when that was."""
+    before_c, before_ms = states.reading_c[rows.slot], states.reading_ms[rows.slot]
+    # Times of live rows never decrease, so a reading is new if the probe's reading before has another time.
+    earlier = row_before(last_true(readings))
+    latest_ms = np.where(earlier >= starts[:, None], rows.sampled_at_ms[np.maximum(earlier, 0)], before_ms)
+    measured = readings & (latest_ms < rows.sampled_at_ms[:, None])
+    earlier = row_before(last_true(measured))
+    inside = earlier >= starts[:, None]
+    earlier = np.where(inside, earlier, 0)
+    before_c = np.where(inside, np.take_along_axis(rows.temperatures_c, earlier, axis=0), before_c)
+    before_ms = np.where(inside, rows.sampled_at_ms[earlier], before_ms)
+    return measured, before_c, before_ms
 
 
 def _near_a_level(
@@ -337,10 +361,10 @@ def _remember(
     measured: NDArray[np.bool_],
 ) -> None:
     """Each probe's latest live reading."""
-    slots = rows.slot[ends]
-    if len(ends) == len(starts):  # one row a pack: the usual case at full rate
-        states.reading_c[slots] = np.where(measured, rows.temperatures_c, states.reading_c[slots])
-        states.reading_ms[slots] = np.where(measured, rows.sampled_at_ms[:, None], states.reading_ms[slots])
+    slots, latest = rows.slot[ends], measured[ends]
+    if len(ends) == len(starts) or latest.all():  # nearly always a pack's last row tells of all its probes
+        states.reading_c[slots] = np.where(latest, rows.temperatures_c[ends], states.reading_c[slots])
+        states.reading_ms[slots] = np.where(latest, rows.sampled_at_ms[ends, None], states.reading_ms[slots])
         return
     times_ms = np.broadcast_to(rows.sampled_at_ms[:, None], measured.shape)
     states.reading_c[slots] = _latest(rows.temperatures_c, measured, starts, ends, states.reading_c[slots])

