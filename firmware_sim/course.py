@@ -105,6 +105,8 @@ class Course:
     """(P,) when a node had risen by 1 degC/s for 3 s above the trigger; NaN = never."""
     hottest_c: Floats
     """(P,) of any node."""
+    burnt: Indices
+    """(P,) nodes whose fast stage is more than half done: the first cell, and those the fire has reached."""
     steps: int
     """Steps of the longest pack."""
 
@@ -177,7 +179,7 @@ def run(
     )
     fleet = _Fleet(bodies, ailments, probes, electrics, table)
     state.probes_c = fleet.feet_c(state)
-    runaway_s, hottest_c = np.full(packs, np.nan), np.zeros(packs)
+    runaway_s, hottest_c, burnt = np.full(packs, np.nan), np.zeros(packs), np.zeros(packs, dtype=np.intp)
     seen = fleet.observe(state)
     told[:, 0] = seen
     steps = 0
@@ -197,6 +199,7 @@ def run(
         if over.any():
             runaway_s[state.row[over]] = state.runaway_s[over]
             hottest_c[state.row[over]] = state.hottest_c[over]
+            burnt[state.row[over]] = (state.fast_done[over] > 0.5).sum(axis=1)
             keep = np.flatnonzero(~over)
             state, seen = state.some(keep), seen[keep]
             fleet = fleet.some(keep)
@@ -207,6 +210,7 @@ def run(
         gas_ppm=told[:, :, feet + taps + 1 :],
         runaway_s=runaway_s,
         hottest_c=hottest_c,
+        burnt=burnt,
         steps=steps,
     )
 
@@ -248,7 +252,7 @@ class _Fleet:
     def advance(self, state: _State, last: int, interval_s: float, longest_s: float, rise_k: float) -> Indices:
         """Move every pack by a step of its own; return how many samples (n,) each has reached or passed."""
         bodies = self.bodies
-        reactive, hot = bodies.reactive, bodies.hot
+        reactive = bodies.reactive
         now = self._now(state.time_s + 1e-6)
         heat_w = self._fault_heat(state, state.time_s + 1e-6)
         slope = self._conduction(state.node_c, now, heat_w)
@@ -280,9 +284,11 @@ class _Fleet:
         state.node_c = node_c
         if warm:
             self._react(state, step_s)
+        elif self._sick:
+            state.gas_ppm = state.gas_ppm * np.exp(-step_s / bodies.gas_leak_s)[:, None]
         if self._sick:
             self._watch(state, old_c, step_s, end_s)
-        state.hottest_c = np.maximum(state.hottest_c, state.node_c[:, hot])
+        state.hottest_c = np.maximum(state.hottest_c, state.node_c[:, :reactive].max(axis=1))
         follow = -np.expm1(-step_s[:, None] / self.probes.lag_s)
         state.probes_c = state.probes_c + (self.feet_c(state) - state.probes_c) * follow
         state.time_s = end_s

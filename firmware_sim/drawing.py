@@ -11,7 +11,7 @@ from firmware_sim.bodies import Bodies, Build, exchange_of
 from firmware_sim.chemistry import CHARGE_STEPS, cell_model, open_circuit_curve_v
 from firmware_sim.container import AIR_J_PER_K
 from firmware_sim.course import Electrics, Probes
-from firmware_sim.instruments import Instruments
+from firmware_sim.instruments import DAY_S, Instruments
 from firmware_sim.physics import MOLAR_VOLUME_M3
 from firmware_sim.sensors import GAS_BACKGROUND_PPM, GAS_NOISE_PPM, GAS_NOISE_SHARE
 from firmware_sim.world import CELL_J_PER_KG_K, GAS_LEAK_S, GAS_VOLUME_M3, SOLVENT_MOL_PER_KG
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from firmware_sim.family_table import Ailment, Design, Sensors, Span
+    from firmware_sim.family_kinds import Ailment, Design, Sensors, Span
     from registry.kinds import Chemistry
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
+    Reported = NDArray[np.float32]
 
 CASE_J_PER_KG_K = 900.0
 """Aluminium."""
 HALF_CHARGE = 0.5
-RISE_MEDIAN_S = 60.0
-RISE_SPREAD = 1.2
-"""Of the logarithm: two thirds between 18 and 200 s; cut to the span."""
+RISE_MEDIAN_S = 55.0
+RISE_SPREAD = 1.0
+"""Of the logarithm; cut to the span. At the probes this gives 60 s in the middle, as measured on punched cells."""
+CLOUD_PPM = np.array(((1.0, 3.0, 3.0), (30.0, 60.0, 80.0)))
+"""Least and most of hydrogen, carbon monoxide and solvents in a passing cloud. **assumed**"""
+UNEVEN_MODULES = 0.12
+"""Standard deviation of the logarithm of modules' resistances in an aged pack. **assumed**"""
 RISE_K = 145.0
 """From +5 to +150 degC."""
 
@@ -49,7 +54,10 @@ def draw_build(
     build = Build(
         modules=design.modules,
         cells=design.cells,
-        sick=random.integers(design.modules, size=packs),
+        # Where there are fewer probes than modules, the fault sits in a module that bears one.
+        sick=random.integers(min(design.modules, design.probes), size=packs)
+        * design.modules
+        // min(design.modules, design.probes),
         module_j_per_k=CELL_J_PER_KG_K * span(design.module_kg),
         cell_j_per_k=CELL_J_PER_KG_K * span(design.cell_kg),
         module_to_module=span(design.module_to_module),
@@ -113,8 +121,9 @@ def draw_electrics(
         weight[every[cell], sick_tap[cell]] = 0.0
         weight[every[cell], sick_tap[cell], bodies.hot] = 1.0
     weight /= weight.sum(axis=2, keepdims=True)
-    cell_ah = build.cell_j_per_k / CELL_J_PER_KG_K * random.uniform(*design.cell_ah_per_kg, packs)
-    capacity_ah = cell_ah * random.uniform(*design.parallel, packs)
+    ah_per_kg = random.uniform(*design.cell_ah_per_kg, packs)
+    capacity_ah = build.cell_j_per_k / CELL_J_PER_KG_K * ah_per_kg * random.uniform(*design.parallel, packs)
+    groups = build.module_j_per_k / CELL_J_PER_KG_K * ah_per_kg / capacity_ah
     cell_ohm = random.uniform(*design.inner_ohm_ah, packs) / capacity_ah
     return Electrics(
         tap_weight=weight,
@@ -126,7 +135,7 @@ def draw_electrics(
         charge=np.clip(HALF_CHARGE + 0.2 * random.standard_normal(packs), 0.15, 0.95),
         pack_ohm=cell_ohm[:, None] * np.exp(0.1 * random.standard_normal((packs, design.taps))),
         pack_capacity_c=3600.0 * capacity_ah,
-        module_ohm=np.repeat(cell_ohm[:, None], reactive, axis=1),
+        module_ohm=(groups * cell_ohm)[:, None] * np.exp(UNEVEN_MODULES * random.standard_normal((packs, reactive))),
     )
 
 
@@ -223,18 +232,36 @@ def draw_instruments(sensors: Sensors, packs: int, probes: int, random: np.rando
 
 
 def gas_of(
-    sensors: Sensors, gas_ppm: NDArray[np.float32], lost: NDArray[np.bool_], random: np.random.Generator
-) -> tuple[NDArray[np.float32] | None, ...]:
-    """Hydrogen, carbon monoxide and solvents as (P, N) readings, or None of them."""
+    sensors: Sensors,
+    gas_ppm: Reported,
+    lost: NDArray[np.bool_],
+    interval_s: float,
+    random: np.random.Generator,
+) -> tuple[Reported | None, Reported | None, Reported | None]:
+    """Hydrogen, carbon monoxide and solvents as (P, N) readings from gas_ppm (P, N, 3); None without sensors."""
     if not sensors.gas:
-        return (None, None, None)
-    found: list[NDArray[np.float32] | None] = []
-    for gas, (background, noise) in enumerate(zip(GAS_BACKGROUND_PPM, GAS_NOISE_PPM, strict=True)):
-        ppm = (gas_ppm[:, :, gas] + np.float32(background)) * (
-            1.0 + np.float32(GAS_NOISE_SHARE) * random.standard_normal(lost.shape, dtype=np.float32)
-        )
-        ppm += np.float32(noise) * random.standard_normal(lost.shape, dtype=np.float32)
-        ppm = np.maximum(ppm, np.float32(0.0))
-        ppm[lost] = np.nan
-        found.append(ppm)
-    return tuple(found)
+        return None, None, None
+    gas_ppm = gas_ppm + _passing_clouds_ppm(sensors, gas_ppm.shape, interval_s, random)
+    found = []
+    for gas, (background_ppm, noise_ppm) in enumerate(zip(GAS_BACKGROUND_PPM, GAS_NOISE_PPM, strict=True)):
+        gain = 1.0 + np.float32(GAS_NOISE_SHARE) * random.standard_normal(lost.shape, dtype=np.float32)
+        ppm = (gas_ppm[:, :, gas] + np.float32(background_ppm)) * gain
+        ppm += np.float32(noise_ppm) * random.standard_normal(lost.shape, dtype=np.float32)
+        found.append(np.where(lost, np.float32(np.nan), np.maximum(ppm, np.float32(0.0))))
+    return found[0], found[1], found[2]
+
+
+def _passing_clouds_ppm(
+    sensors: Sensors, shape: tuple[int, ...], interval_s: float, random: np.random.Generator
+) -> Reported:
+    """(P, N, 3) exhaust, cleaning agents and forklifts: up quickly, away in minutes."""
+    clouds_ppm = np.zeros(shape, dtype=np.float32)
+    samples = shape[1]
+    for pack in range(shape[0]):
+        for _ in range(random.poisson(sensors.exhaust_a_day * samples * interval_s / DAY_S)):
+            start = int(random.integers(samples))
+            age_s = np.arange(samples - start) * interval_s
+            course = (1.0 - np.exp(-age_s / 60.0)) * np.exp(-age_s / random.uniform(120.0, 1200.0))
+            peak_ppm = np.exp(random.uniform(np.log(CLOUD_PPM[0]), np.log(CLOUD_PPM[1]))) * (random.random(3) < 0.5)
+            clouds_ppm[pack, start:] += (course[:, None] * peak_ppm).astype(np.float32)
+    return clouds_ppm

@@ -15,11 +15,15 @@ import numpy as np
 from firmware_sim.course import run
 from firmware_sim.drawing import draw_ailments, draw_build, draw_electrics, draw_instruments, draw_probes, gas_of
 from firmware_sim.family_table import FAMILIES
+from firmware_sim.happenings import handled, in_use, logged
 from firmware_sim.instruments import report
 from firmware_sim.outdoors import drive
 from firmware_sim.surroundings import MINUTE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from registry.kinds import Chemistry, PackClass
@@ -62,11 +66,20 @@ class Recordings:
     """(P,) when a cell had risen by 1 degC/s for 3 s above its chemistry's trigger; NaN = never."""
 
 
-def generate(family: str, *, packs: int, seed: int, interval_s: float = 10.0, hours: float | None = None) -> Recordings:
+def generate(
+    family: str,
+    *,
+    packs: int,
+    seed: int,
+    interval_s: float = 10.0,
+    hours: float | None = None,
+    loggers: Sequence[Path] = (),
+) -> Recordings:
     """Simulate `packs` packs of a family, reported every interval_s; the same arguments give the same recordings.
 
-    What happens to a pack does not depend on interval_s. Raises KeyError for a family that is not in FAMILIES and
-    ValueError when there is not one pack or one whole sample.
+    What happens to a pack does not depend on interval_s. loggers: recordings in the trace format, for the families
+    whose `logged` is set. Raises KeyError for a family that is not in FAMILIES; ValueError without one pack and two
+    samples, and where loggers are needed and none is named.
     """
     kind = FAMILIES[family]
     hours = kind.hours if hours is None else hours
@@ -81,7 +94,15 @@ def generate(family: str, *, packs: int, seed: int, interval_s: float = 10.0, ho
     electrics = draw_electrics(kind.design, bodies, build, chemistry, draw)
     probes, nearest = draw_probes(kind.design, bodies, build, draw)
     ailments = draw_ailments(kind.ailment, bodies, electrics, hours, draw)
-    surroundings = drive(kind.climates, packs, int(hours * 60.0) + 1, weather)
+    minutes = int(hours * 60.0) + 1
+    if kind.logged is None:
+        surroundings = drive(kind.climates, packs, minutes, weather)
+    else:
+        surroundings = logged(loggers, kind.logged, packs, minutes, weather)
+    if kind.handling is not None:
+        surroundings = handled(surroundings, kind.handling, weather)
+    if kind.charging:
+        surroundings = in_use(surroundings, electrics.pack_capacity_c / 3600.0, electrics.charge, weather)
     start_c = _rested_c(surroundings.skin_c, bodies.heat_j_per_k, build.case_to_air)
     course = run(
         bodies,
@@ -107,7 +128,7 @@ def generate(family: str, *, packs: int, seed: int, interval_s: float = 10.0, ho
         interval_s=interval_s,
         random=noise,
     )
-    gas = gas_of(kind.sensors, course.gas_ppm, np.isnan(ambient_c), noise)
+    gas = gas_of(kind.sensors, course.gas_ppm, np.isnan(ambient_c), interval_s, noise)
     return Recordings(
         family=family,
         event=kind.event,
