@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def open_store(settings: Settings) -> MovableStore:
     """The store; blocks. Raises StoreError when it cannot be opened, SettingsError when a setting is missing."""
+    import pyarrow as pa
+
+    pa.array(())  # with its first array pyarrow imports pandas: half a second that no flush should take
     match settings.store.kind:
         case StoreKind.DUCKDB:
             from ingest.stores.duckdb import DuckDBStore
