@@ -109,6 +109,20 @@ class Engine:
         for key in [key for key in self._series if before.get(key[0]) != self._assignments.get(key[0])]:
             self._retire(key)
 
+    def use_rules(self, rules: Rules) -> None:
+        """Go by other rules from the next row on. Levels that stand, and what was learnt, stay.
+
+        Raises ValueError when their ceilings are not of the same levels as before.
+        """
+        if [(c.level, c.clears is None) for c in rules.ceilings] != [
+            (c.level, c.clears is None) for c in self._rules.ceilings
+        ]:
+            raise ValueError("the new rules have ceilings of other levels than those that are in force")
+        self._rules = rules
+        for series in self._series.values():
+            interval_s = DEFAULT_REPORT_INTERVAL_S if series.assignment is None else series.assignment.report_interval_s
+            series.states.longest_gap_ms[series.slot] = round(rules.longest_gap_s(interval_s) * 1000)
+
     def name_vehicle(self, gateway_id: str, vehicle_name: str) -> None:
         """What the gateway is on, for words about units that are not registered."""
         self._vehicles[gateway_id] = vehicle_name

@@ -52,6 +52,18 @@ class _Found:
     owner: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesStatus:
+    """What pages and logs say of the rules."""
+
+    in_force: str
+    """Version and hash, short."""
+    trouble: str | None
+    """Why the file is not in force; None: it is, or there is none."""
+    refused: int
+    """Files that could not be used since the start."""
+
+
 class RulesKeeper:
     """`load` comes first, then `run`, beside which the rest may be read."""
 
@@ -87,6 +99,10 @@ class RulesKeeper:
             self._put(before or shipped_rules(), actor=_SHIPPED_BY, before=before)
         await self._note()
         return self.in_force
+
+    def status(self) -> RulesStatus:
+        """As it is now."""
+        return RulesStatus(in_force=self.in_force.name, trouble=self.trouble, refused=self.refused)
 
     async def run(self, use: Callable[[Rules], None]) -> None:
         """Follow the file until cancelled; `use` gets each new rules on the event loop."""

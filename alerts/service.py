@@ -142,6 +142,10 @@ class AlertService:
                 self._evaluate_held()
         self._evaluate(ready)
 
+    def use_rules(self, rules: Rules) -> None:
+        """Go by other rules from the next sample on."""
+        self._engine.use_rules(rules)
+
     def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
         """Ingest offers positions to whom it offers batches; no level depends on them."""
 

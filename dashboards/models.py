@@ -144,6 +144,12 @@ class Intake(Model):
     queue_fill: Annotated[float, Field(ge=0, le=1)]
     store_ok: bool
     broker_ok: bool
+    rules_in_force: str | None = None
+    """Version and hash of the alert rules; null: no engine has told them."""
+    rules_trouble: str | None = None
+    """Why the rules file is not in force."""
+    rules_refused: int = 0
+    """Rules files that could not be used."""
 
 
 class Board(Model):

@@ -121,6 +121,12 @@ class Intake:
     """0 to 1, the fullest of ingest's queues."""
     store_ok: bool = True
     broker_ok: bool = True
+    rules_in_force: str | None = None
+    """Version and hash of the alert rules; None: no engine has told them."""
+    rules_trouble: str | None = None
+    """Why the rules file is not in force."""
+    rules_refused: int = 0
+    """Rules files that could not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ import aiomqtt
 import orjson
 import structlog
 
+from alerts.rules_keeper import RulesStatus
 from packwatch.publishing import BrokerAwayError
 from telemetry.mqtt import mqtt_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dashboards.board import LiveBoard
     from ingest.service import IngestService
@@ -34,12 +35,15 @@ def beat_topic(fleet_id: str) -> str:
     return f"packwatch/engine/{'all' if fleet_id == ALL_FLEETS else fleet_id}"
 
 
-async def beat(publisher: Publisher, stream: IngestService, fleets: Sequence[str]) -> None:
-    """Say every few seconds that the engine lives, as long as it gets the stream. Until cancelled."""
+async def beat(
+    publisher: Publisher, stream: IngestService, fleets: Sequence[str], rules: Callable[[], RulesStatus]
+) -> None:
+    """Say every few seconds that the engine lives, and by which rules, as long as it gets the stream."""
     while True:
         if stream.counters.broker_ok:
             for fleet_id in fleets or (ALL_FLEETS,):
-                message = orjson.dumps({"fleet_id": fleet_id, "at_ms": time.time_ns() // 1_000_000})
+                at_ms = time.time_ns() // 1_000_000
+                message = orjson.dumps({"fleet_id": fleet_id, "at_ms": at_ms, "rules": rules()})
                 try:
                     await publisher.publish(beat_topic(fleet_id), message, retain=False)
                 except (BrokerAwayError, aiomqtt.MqttError):
@@ -54,6 +58,7 @@ class EngineWatch:
         self._access = access
         self._board = board
         self._heard_s: dict[str, float] = {}
+        self._rules: RulesStatus | None = None
         self._log = structlog.get_logger("packwatch.engine_watch")
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
@@ -70,6 +75,10 @@ class EngineWatch:
             return None
         return "no alert engine is heard: start `packwatch alerts`"
 
+    def rules(self) -> RulesStatus | None:
+        """By which rules the engine that was heard last goes; None before the first."""
+        return self._rules
+
     async def run(self) -> None:
         """Listen for engines until cancelled."""
         while True:
@@ -78,6 +87,7 @@ class EngineWatch:
                     await client.subscribe("packwatch/engine/+", qos=0)
                     async for message in client.messages:
                         self._heard_s[message.topic.value] = time.monotonic()
+                        self._rules = _rules_in(message.payload) or self._rules
             except aiomqtt.MqttError as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():  # the farewell failed: that is no reason to stay
@@ -88,3 +98,12 @@ class EngineWatch:
     def _is_evaluated(self, fleet_id: str) -> bool:
         heard_s = max(self._heard_s.get(beat_topic(each), -ALIVE_S) for each in (fleet_id, ALL_FLEETS))
         return time.monotonic() - heard_s < ALIVE_S
+
+
+def _rules_in(beat_message: object) -> RulesStatus | None:
+    """What a beat says of the rules; None when it says nothing that can be read."""
+    try:
+        told = orjson.loads(beat_message if isinstance(beat_message, bytes) else b"")["rules"]
+        return RulesStatus(in_force=str(told["in_force"]), trouble=told["trouble"], refused=int(told["refused"]))
+    except (ValueError, KeyError, TypeError):
+        return None

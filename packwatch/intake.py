@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from dashboards.rows import Intake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alerts.rules_keeper import RulesStatus
     from ingest.service import IngestService
     from packwatch.broker import EmbeddedBroker
 
@@ -14,15 +17,23 @@ if TYPE_CHECKING:
 class Meter:
     """What was taken in, refused and lost since the process started."""
 
-    def __init__(self, ingest: IngestService, broker: EmbeddedBroker | None = None) -> None:
-        """`broker` None: it runs elsewhere, and what it refuses is not known here."""
+    def __init__(
+        self,
+        ingest: IngestService,
+        broker: EmbeddedBroker | None = None,
+        *,
+        rules: Callable[[], RulesStatus | None],
+    ) -> None:
+        """`broker` None: it runs elsewhere, and what it refuses is not known here. `rules`: of the alert engine."""
         self._ingest = ingest
         self._broker = broker
+        self._rules = rules
         self._failures_told = 0
 
     def snapshot(self) -> Intake:
         """As dashboards' IntakeMeter."""
         now = self._ingest.counters
+        rules = self._rules()
         return Intake(
             messages=now.messages,
             batches=now.batches,
@@ -39,6 +50,9 @@ class Meter:
             queue_fill=now.queue_fill,
             store_ok=now.store_ok,
             broker_ok=now.broker_ok and (self._broker is None or self._broker.healthy),
+            rules_in_force=None if rules is None else rules.in_force,
+            rules_trouble=None if rules is None else rules.trouble,
+            rules_refused=0 if rules is None else rules.refused,
         )
 
     def trouble(self) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import REGISTRY
 
+from alerts.rules_keeper import RulesKeeper
 from alerts.service import AlertService
 from dashboards.accounts import ensure_administrator
 from dashboards.board import LiveBoard
@@ -65,8 +66,13 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
         board = LiveBoard(now_ms=_now_ms())
+        rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         alerts = AlertService(
-            registry=registry, publish=publisher.publish, listeners=[board.observe_alert], fleets=settings.groups
+            registry=registry,
+            publish=publisher.publish,
+            listeners=[board.observe_alert],
+            fleets=settings.groups,
+            rules=(await rules.load()).rules,
         )
         directory = Directory(registry)
         ingest = IngestService(
@@ -81,7 +87,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             listeners=[alerts, board],
             metrics=REGISTRY,
         )
-        meter = Meter(ingest, broker)
+        meter = Meter(ingest, broker, rules=rules.status)
         history = PagesHistory(store)
         keeper = BoardKeeper(board=board, registry=registry, history=history, meter=meter, now_ms=_now_ms)
         enroller = FleetEnroller(
@@ -109,6 +115,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("broker", broker.run())
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
+        crew.start("rules", rules.run(alerts.use_rules))
         crew.start("ingest", ingest.run())
         crew.start("board", keeper.run())
         crew.start("web", web.run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from alerts.rules_keeper import RulesKeeper
 from alerts.service import AlertService
 from packwatch.alone.shared import guest_stream, open_registry
 from packwatch.crew import Crew, stop_on_signals
@@ -27,7 +28,10 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew = Crew()
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(settings.mqtt.access())
-        alerts = AlertService(registry=registry, publish=publisher.publish, fleets=settings.groups)
+        rules = RulesKeeper(path=settings.rules_path(), registry=registry)
+        alerts = AlertService(
+            registry=registry, publish=publisher.publish, fleets=settings.groups, rules=(await rules.load()).rules
+        )
         await alerts.restore()
         directory = Directory(registry)
         await directory.refresh()
@@ -35,7 +39,8 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         look_for_cycles_rarely()
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
+        crew.start("rules", rules.run(alerts.use_rules))
         crew.start("stream", stream.run())
-        crew.start("heartbeat", beat(publisher, stream, settings.groups))
+        crew.start("heartbeat", beat(publisher, stream, settings.groups, rules.status))
         announce(f"alerts watches the stream of {settings.mqtt.address}")
         await crew.run(stop)

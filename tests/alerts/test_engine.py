@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Standing, Subject
+from alerts.rules import RULES, Rules
+from alerts.rules_file import parse_rules
 from registry.kinds import AlertKind, Level
 from telemetry.samples import Provenance, Quality
 
@@ -115,6 +117,28 @@ def test_frames_cut_and_doubled_at_will_change_no_transition(assignment, receive
     found = engine.observe(sent) if calls else [each for received in sent for each in engine.observe([received])]
     expected = plain.observe([received(10.0 * np.arange(len(temperatures)), temperatures)])
     assert [(t.level, t.sampled_at_ms) for t in found] == [(t.level, t.sampled_at_ms) for t in expected]
+
+
+def test_other_rules_hold_from_the_next_row_on_and_levels_stay(engine, received):
+    careful = parse_rules(b"version = 2\n[ceilings.warning]\nat_c = 50\nclears_below_c = 45", "r.toml").rules
+    assert told(engine.observe([received([0], [55])])) == []
+    engine.use_rules(careful)
+    assert told(engine.observe([received([10], [51])])) == [("pack-1", "warning")]
+    engine.use_rules(RULES)
+    assert told(engine.observe([received(np.arange(20, 90, 10), [54] * 7)])) == [("pack-1", "normal")]
+
+
+def test_rules_with_other_levels_are_refused(engine):
+    with pytest.raises(ValueError, match="ceilings of other levels"):
+        engine.use_rules(Rules(ceilings=RULES.ceilings[:1]))
+
+
+def test_a_longer_gap_is_believed_as_soon_as_the_rules_say_so(assignment, received):
+    engine = Engine()
+    engine.assign([assignment()])
+    engine.observe([received([0, 10], [62, 54])])
+    engine.use_rules(parse_rules(b"version = 2\n[gaps]\nlongest_intervals = 10", "r.toml").rules)
+    assert told(engine.observe([received([100], [54])])) == [("pack-1", "normal")]
 
 
 def test_a_replay_never_hides_or_touches_what_is_measured(engine, received):

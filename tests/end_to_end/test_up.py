@@ -56,6 +56,23 @@ def test_the_demo_shows_a_moving_convoy_and_says_that_it_is_simulated(demo, page
     assert "SIMULATION" in page.get_by_test_id("simulation-mark").first.inner_text().upper()
 
 
+def test_rules_that_change_hold_at_once_and_a_bad_file_is_on_the_page(demo, page):
+    claim(page, demo)
+    page.goto(f"{demo.url}/intake")
+    shown = page.get_by_test_id("rules")
+    shown.filter(has_text="version 1").wait_for()
+    rules = demo.data_dir / "rules.toml"
+    rules.write_text("version = 2\n[ceilings.warning]\nat_c = 58\n")
+    shown.filter(has_text="version 2").wait_for()
+    rules.write_text("version = 3\n[ceilings.warning]\nat_c = 68\n")
+    shown.filter(has_text="ceilings.warning.at_c is 68: allowed is a number from 45 to 60").wait_for()
+    said = demo.command("rules", "log").stdout
+    assert "version 2" in said
+    assert "ceilings.warning.at_c: 60 -> 58" in said
+    assert "version 3" not in said
+    rules.unlink()
+
+
 def test_ctrl_c_stops_everything_within_3_s_and_the_next_start_goes_on_with_the_data(demo):
     rows = board(demo)["intake"]["stored_rows"]
     assert rows > 0

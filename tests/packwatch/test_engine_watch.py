@@ -3,7 +3,9 @@
 import asyncio
 
 import numpy as np
+import orjson
 
+from alerts.rules_keeper import RulesStatus
 from dashboards.board import LiveBoard
 from packwatch.credentials import AccountRole
 from packwatch.engine_watch import EngineWatch, beat_topic
@@ -32,6 +34,12 @@ async def test_only_fleets_with_a_living_engine_reach_the_board(tmp_path):
             while watch.trouble() is not None:
                 await engine.publish(beat_topic("one"), b"{}", qos=1)
                 await asyncio.sleep(0.05)
+            assert watch.rules() is None
+            told = {"in_force": "version 3 (abc)", "trouble": "rules.toml: it is no TOML", "refused": 2}
+            while watch.rules() is None:
+                await engine.publish(beat_topic("one"), orjson.dumps({"rules": told}), qos=1)
+                await asyncio.sleep(0.05)
+            assert watch.rules() == RulesStatus(**told)
         watch.observe([received("one"), received("two")])
         assert [row.unit_id for row in board.snapshot(1001).packs] == ["unit-of-one"]
         listening.cancel()

@@ -158,6 +158,9 @@ function intake(): Intake {
     queue_fill: 0.03,
     store_ok: true,
     broker_ok: true,
+    rules_in_force: "version 1 (0123456789ab)",
+    rules_trouble: null,
+    rules_refused: 0,
   };
 }
 

@@ -98,6 +98,9 @@ export function board(changes: Partial<Board> = {}): Board {
       queue_fill: 0,
       store_ok: true,
       broker_ok: true,
+      rules_in_force: "version 1 (0123456789ab)",
+      rules_trouble: null,
+      rules_refused: 0,
     },
     ...changes,
   };

@@ -104,6 +104,12 @@ export interface Intake {
   readonly queue_fill: number;
   readonly store_ok: boolean;
   readonly broker_ok: boolean;
+  /** Version and hash of the alert rules; null: no engine has told them. */
+  readonly rules_in_force: string | null;
+  /** Why the rules file is not in force. */
+  readonly rules_trouble: string | null;
+  /** Rules files that could not be used. */
+  readonly rules_refused: number;
 }
 
 export interface Board {
