@@ -104,8 +104,10 @@ class GatewaySection(BaseModel):
     """The sensor units that are its own; left out, every unit on the vehicle's broker."""
     local: MqttSettings = MqttSettings()
     """The broker on the vehicle, where sensor units publish."""
-    outbox_max_mb: int = Field(default=256, ge=1)
+    outbox_max_mb: float = Field(default=256, ge=0.25)
     """Most MiB of frames kept on disk while there is no way up; the oldest of normal packs are then thinned first."""
+    resend_s: float = Field(default=30, ge=1)
+    """What the host has not confirmed for so long is sent again; twice as long the next time, up to 300 s."""
     wait_for_time_sync: bool = False
     """For a box whose clock is wrong after a power cut: fix times only while the kernel's clock is synchronised."""
 
