@@ -42,8 +42,10 @@ screenshots: install-dev ## Take the pictures of the pages in docs/images
 	@scripts/test-servers
 	@$(BIN)/python scripts/screenshots.py
 
-bench: install-dev ## Measure the main job and the alert core; results go to bench/*.json
+bench: install-dev ## Measure the main job, ingest and the alert core; results go to bench/*.json
+	@scripts/test-servers
 	@$(BIN)/python bench/main_job.py
+	@$(BIN)/python bench/ingest.py
 	@$(BIN)/python bench/alert_core.py
 
 clean: ## Remove what was installed and built; the data directory stays
