@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ingest.stores.buckets import Buckets
 from ingest.stores.columns import floats, matrix, milliseconds
-from ingest.stores.contract import Band, Series
+from ingest.stores.contents import Contents
+from ingest.stores.contract import Band
 from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, SampleBatch
 
 if TYPE_CHECKING:
@@ -20,30 +20,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from ingest.stores.contract import UnitSpan
+    from ingest.stores.contract import Series, UnitSpan
 
 _CHUNK_ROWS = 50_000
 """Rows that a reduction holds at once: 24 channels are 5 MB. **assumed**"""
 
 _CHANNELS = ", ".join(("temperature_c", "voltage_v", *SINGLE_CHANNELS))
 _IN_SPAN = "unit_id = $1 AND sampled_at >= make_timestamp_ms($2) AND sampled_at < make_timestamp_ms($3)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What some rows of the store hold, before they are read."""
-
-    rows: int
-    temperatures: int
-    """The widest row's."""
-    voltages: int
-    singles: tuple[str, ...]
-    """Names of SINGLE_CHANNELS that were measured."""
-    provenances: frozenset[Provenance]
-
-    @property
-    def channels(self) -> int:
-        return self.temperatures + self.voltages + len(self.singles)
 
 
 def contents(cursor: duckdb.DuckDBPyConnection, where: str, parameters: Sequence[object] = ()) -> Contents:
@@ -90,20 +73,7 @@ def read_series(cursor: duckdb.DuckDBPyConnection, span: UnitSpan, points: int) 
                 buckets.add(*part)
             at_ms, band, quality = buckets.at_ms, buckets.band(), buckets.quality
     cursor.rollback()
-    first_single = found.temperatures + found.voltages
-    return Series(
-        unit_id=span.unit_id,
-        start_ms=span.start_ms,
-        end_ms=span.end_ms,
-        at_ms=at_ms,
-        raw=raw,
-        rows=found.rows,
-        temperatures_c=_channels(band, slice(0, found.temperatures)),
-        voltages_v=_channels(band, slice(found.temperatures, first_single)),
-        singles={name: _channels(band, column) for column, name in enumerate(found.singles, start=first_single)},
-        quality=quality,
-        provenances=found.provenances,
-    )
+    return found.series(span, at_ms=at_ms, raw=raw, band=band, quality=quality)
 
 
 def read_positions(
@@ -198,7 +168,3 @@ def _as_measured(
     measured = np.concatenate(values)
     band = Band(minimum=measured, mean=measured, maximum=measured)
     return np.concatenate(at_ms), band, np.concatenate(quality)
-
-
-def _channels(band: Band, column: slice | int) -> Band:
-    return Band(minimum=band.minimum[:, column], mean=band.mean[:, column], maximum=band.maximum[:, column])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.stores.batch_rows import part_of
 from ingest.stores.influx_lines import NO_FRAME, LineEntry
-from ingest.stores.influx_reading import EARLIEST_MS, contents_of, first_row, floats, integers
+from ingest.stores.influx_reading import EARLIEST_MS, contents_of, fields_of, first_row, floats, integers
 from ingest.stores.influx_server import literal, quoted
 from telemetry.samples import SINGLE_CHANNELS, Provenance, Quality, ReceivedBatch, SampleBatch
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ingest.stores.contents import Contents
     from ingest.stores.influx_answers import Rows
-    from ingest.stores.influx_reading import Contents, Window
+    from ingest.stores.influx_reading import Window
     from ingest.stores.influx_server import InfluxServer
 
 _BATCH_ROWS = 5_000
@@ -34,7 +35,7 @@ def read_batches(server: InfluxServer, unit_id: str, window: Window) -> Iterator
     if not found.rows:
         return
     origins = ", ".join(map(quoted, _ORIGIN))
-    fields = ", ".join(map(quoted, ("frame", "boot", "provenance", "quality", *_ORIGIN, *found.fields)))
+    fields = ", ".join(map(quoted, ("frame", "boot", "provenance", "quality", *_ORIGIN, *fields_of(found))))
     for lane in _lanes(server, unit_id, window):
         # A lane that is absent is the first; InfluxQL compares absent tags with the empty text.
         where = f'{unit} AND "lane" = {literal(str(lane) if lane else "")}'

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from ingest.stores.contents import Contents
 from ingest.stores.contract import ExportFormat, ExportSummary, StoreUnavailableError
-from ingest.stores.influx_reading import EARLIEST_MS, LATEST_MS, Contents, blocks, contents
+from ingest.stores.influx_reading import EARLIEST_MS, LATEST_MS, blocks, contents
 from telemetry.samples import SINGLE_CHANNELS
 
 if TYPE_CHECKING:

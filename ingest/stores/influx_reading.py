@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ingest.stores.buckets import Buckets
-from ingest.stores.contract import Band, Series
+from ingest.stores.contents import Contents
+from ingest.stores.contract import Band
 from ingest.stores.influx_lines import channel_fields
 from ingest.stores.influx_server import literal, quoted
 from ingest.stores.moving import StoredGateway, StoredUnit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.stores.contract import UnitSpan
+    from ingest.stores.contract import Series, UnitSpan
     from ingest.stores.influx_answers import Rows
     from ingest.stores.influx_server import InfluxServer
 
@@ -39,31 +39,6 @@ class Window(NamedTuple):
         return f"time >= {max(self.start_ms, EARLIEST_MS)}ms AND time < {min(self.end_ms, LATEST_MS)}ms"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What some rows hold, before they are read."""
-
-    rows: int = 0
-    temperatures: int = 0
-    voltages: int = 0
-    singles: tuple[str, ...] = ()
-    provenances: frozenset[Provenance] = frozenset()
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The channels' fields, in the order of the columns that are read."""
-        return (*channel_fields(self.temperatures, self.voltages), *self.singles)
-
-    def united(self, other: Contents) -> Contents:
-        return Contents(
-            rows=self.rows + other.rows,
-            temperatures=max(self.temperatures, other.temperatures),
-            voltages=max(self.voltages, other.voltages),
-            singles=tuple(name for name in SINGLE_CHANNELS if name in self.singles or name in other.singles),
-            provenances=self.provenances | other.provenances,
-        )
-
-
 class Block(NamedTuple):
     """Some rows, in order of time."""
 
@@ -71,6 +46,11 @@ class Block(NamedTuple):
     units: list[str]
     values: NDArray[np.float32]
     quality: NDArray[np.uint32]
+
+
+def fields_of(found: Contents) -> tuple[str, ...]:
+    """The channels' fields, in the order of their columns."""
+    return (*channel_fields(found.temperatures, found.voltages), *found.singles)
 
 
 def contents(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> Contents:
@@ -109,7 +89,7 @@ def contents_of(server: InfluxServer, unit_id: str, window: Window) -> Contents:
 def blocks(server: InfluxServer, unit_ids: Sequence[str], window: Window, found: Contents) -> Iterator[Block]:
     """Rows of some units with the channels of `found`, in order of time, a piece at a time."""
     units = " OR ".join(f'"unit" = {literal(unit_id)}' for unit_id in unit_ids)
-    fields = ", ".join(map(quoted, ("unit", "frame", "quality", *found.fields)))
+    fields = ", ".join(map(quoted, ("unit", "frame", "quality", *fields_of(found))))
     statement = f'SELECT {fields} FROM "samples" WHERE ({units}) AND {window.where}'
     for rows in server.query(window.database, statement):
         if rows.values:
@@ -132,26 +112,13 @@ def read_series(server: InfluxServer, span: UnitSpan, windows: Sequence[Window],
     else:
         at_ms = empty.at_ms
         band, quality = _reduced(server, span, windows, found, empty)
-    first_single = found.temperatures + found.voltages
-    return Series(
-        unit_id=span.unit_id,
-        start_ms=span.start_ms,
-        end_ms=span.end_ms,
-        at_ms=at_ms,
-        raw=raw,
-        rows=found.rows,
-        temperatures_c=_channels(band, slice(0, found.temperatures)),
-        voltages_v=_channels(band, slice(found.temperatures, first_single)),
-        singles={name: _channels(band, column) for column, name in enumerate(found.singles, start=first_single)},
-        quality=quality,
-        provenances=found.provenances,
-    )
+    return found.series(span, at_ms=at_ms, raw=raw, band=band, quality=quality)
 
 
 def _as_measured(
     server: InfluxServer, unit_id: str, windows: Sequence[Window], found: Contents
 ) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
-    pieces = [Block(np.zeros(0, np.int64), [], np.zeros((0, len(found.fields)), np.float32), np.zeros(0, np.uint32))]
+    pieces = [Block(np.zeros(0, np.int64), [], np.zeros((0, found.channels), np.float32), np.zeros(0, np.uint32))]
     if found.rows:
         for window in windows:
             pieces += blocks(server, [unit_id], window, found)
@@ -167,17 +134,17 @@ def _reduced(
     server: InfluxServer, span: UnitSpan, windows: Sequence[Window], found: Contents, buckets: Buckets
 ) -> tuple[Band, NDArray[np.uint32]]:
     """The server reduces; a bucket that lies in two databases is put together here."""
-    shape = (len(buckets.at_ms), len(found.fields))
+    shape = (len(buckets.at_ms), found.channels)
     minimum, maximum = np.full(shape, np.inf), np.full(shape, -np.inf)
     total, measured = np.zeros(shape), np.zeros(shape)
     quality = np.zeros(shape[0], np.uint32)
     grouped = f"GROUP BY time({buckets.length_ms}ms, {span.start_ms % buckets.length_ms}ms) fill(none)"
     # Each one costs the server a pass over the field: counts are needed only where means must be put together.
     wanted = ("min", "max", "mean", "count") if len(windows) > 1 else ("min", "max", "mean")
-    fields = ", ".join(f"{what}({quoted(name)})" for name in found.fields for what in wanted)
+    fields = ", ".join(f"{what}({quoted(name)})" for name in fields_of(found) for what in wanted)
     for window in windows:
         source = f'FROM "samples" WHERE "unit" = {literal(span.unit_id)} AND {window.where} {grouped}'
-        if found.fields:
+        if found.channels:
             for rows in server.query(window.database, f"SELECT {fields} {source}"):
                 hit = _buckets_of(rows, span, buckets)
                 values = _floats64(rows).reshape(len(hit), shape[1], len(wanted))
@@ -335,7 +302,3 @@ def integers(column: Sequence[int | None]) -> NDArray[np.uint32]:
 
 def _or_none(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _channels(band: Band, column: slice | int) -> Band:
-    return Band(minimum=band.minimum[:, column], mean=band.mean[:, column], maximum=band.maximum[:, column])

@@ -49,6 +49,25 @@ def test_csv_has_the_trace_formats_columns_and_empty_cells(
     assert list(tmp_path.glob("out*")) == [path]
 
 
+def test_late_samples_come_by_their_time(store: TelemetryStore, make_batch: Make, tmp_path: Path) -> None:
+    def at(*seconds: float, celsius: float, **more: object) -> ReceivedBatch:
+        times_ms = [NOW_MS - 60_000 + int(1000 * second) for second in seconds]
+        rows = np.full((len(times_ms), 1), celsius)
+        return make_batch(temperatures_c=rows, voltages_v=np.zeros((len(rows), 0)), sampled_at_ms=times_ms, **more)
+
+    store.append([at(40, 50, celsius=4, frame=4)])
+    store.append([at(0, 10, celsius=1, frame=1, historical=True)])  # out of a gateway's backlog, hours later
+    store.append([at(35, celsius=3, boot_id=None, frame=None), at(20, 45, celsius=2, frame=2, historical=True)])
+    store.append([at(5, 30, celsius=0, boot_id="2-b", frame=1, unit_id="unit-2")])
+    path = tmp_path / "out.csv"
+    store.export([*EVERYTHING, UnitSpan("unit-2", 0, NOW_MS + 1)], path, ExportFormat.CSV)
+    with path.open(newline="") as file:
+        rows = [(at[17:19], float(celsius)) for at, celsius in list(csv.reader(file))[1:]]
+    assert rows == [
+        ("00", 1), ("05", 0), ("10", 1), ("20", 2), ("30", 0), ("35", 3), ("40", 4), ("45", 2), ("50", 4),
+    ]  # fmt: skip
+
+
 def test_parquet_has_utc_times_and_says_where_the_data_comes_from(
     store: TelemetryStore, make_batch: Make, tmp_path: Path
 ) -> None:
