@@ -8,7 +8,7 @@ import pytest
 from firmware_sim.ledger import Lost, Took
 from firmware_sim.pattern import pattern_rows
 
-from faultline.comparison import Expectation, StoredRow, compare
+from faultline.comparison import Expectation, GivenUp, StoredRow, compare
 
 UNIT, SEED, NOW_MS = "unit-1", 5, 1_800_000_000_000
 EXPECTED = Expectation(seed=SEED, unit_id=UNIT, temperatures=2, voltages=1)
@@ -116,7 +116,23 @@ def test_what_a_unit_reported_as_lost_may_be_missing_and_nothing_else():
 
 
 def test_what_a_gateway_reported_as_given_up_may_be_missing_or_thinned_and_nothing_else():
-    given_up = replace(EXPECTED, given_up=frozenset({(BOOTS[0], 0)}))
+    given_up = replace(EXPECTED, given_up=(GivenUp(BOOTS[0], 0, 0, 3),))
     assert found(store()[1:], expectation=given_up) == set()
     assert found(store()[3:], expectation=given_up) == set()
     assert found(store()[4:], expectation=given_up) == {"missing"}
+    fewer = replace(EXPECTED, given_up=(GivenUp(BOOTS[0], 0, 0, 1),))
+    assert found(store()[1:], expectation=fewer) == set()
+    assert found(store()[2:], expectation=fewer) == {"missing"}
+    between = replace(EXPECTED, given_up=(GivenUp(BOOTS[0], 0, 3, 6),))
+    assert found([*store()[3:6], *store()[9:]], expectation=between) == set()
+
+
+def test_what_is_left_of_a_thinned_frame_must_have_been_taken():
+    thinned = replace(EXPECTED, given_up=(GivenUp(BOOTS[0], 0, 0, 2),))
+    first, second, third, *rest = store()
+    assert found([second, *rest], expectation=thinned) == set()
+    assert found([first, third, *rest], expectation=thinned) == set()
+    assert found([second._replace(voltages_v=(1.0,)), *rest], expectation=thinned) == {"values"}
+    assert found([second, second, *rest], expectation=thinned) == {"values"}
+    closer = third._replace(sampled_at_ms=third.sampled_at_ms - 1)
+    assert found([first, closer, *rest], expectation=thinned) == {"spacing"}

@@ -15,6 +15,8 @@ from firmware_sim.pattern import pattern_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from firmware_sim.pattern import Rows
+
 TEMPERATURE_TOLERANCE_C = 0.01
 VOLTAGE_TOLERANCE_V = 0.0004
 """Below half a step of the wire, above what float32 loses."""
@@ -37,6 +39,15 @@ class StoredRow(NamedTuple):
     voltages_v: tuple[float, ...]
 
 
+class GivenUp(NamedTuple):
+    """Samples that a gateway told it gave up: so many, between these frames of a boot."""
+
+    boot_id: str
+    first_frame: int
+    last_frame: int
+    samples: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """What a unit was, and what may be wrong with its times for a reason."""
@@ -48,8 +59,8 @@ class Expectation:
     time_slack_ms: int = TIME_SLACK_MS
     clock_stepped: bool = False
     """A clock was set while it measured: its times are right only within `time_slack_ms`, in no certain order."""
-    given_up: frozenset[tuple[str, int]] = frozenset()
-    """Frames that a gateway reported as given up for want of room: they may be missing."""
+    given_up: tuple[GivenUp, ...] = ()
+    """What may be missing for want of room, wholly or in part."""
 
 
 @dataclass(slots=True)
@@ -60,8 +71,10 @@ class Verdict:
     samples_stored: int = 0
     frames_lost: int = 0
     """Reported as lost by the unit, and not in the store."""
-    frames_given_up: int = 0
-    """The same of the gateway."""
+    samples_given_up: int = 0
+    """Told as missing by a gateway, and not in the store."""
+    samples_thinned: int = 0
+    """Stored of frames that a gateway thinned."""
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
@@ -102,11 +115,14 @@ def _compare_unit(
     lost = {(entry.boot_id, entry.frame) for entry in ledger if isinstance(entry, Lost)}
     verdict.samples_taken += sum(entry.rows for entry in took.values())
     right: list[tuple[Took, list[StoredRow]]] = []
+    given_up = 0
     for (boot_id, frame), entry in took.items():
         found = sorted(rows.get((boot_id, frame), ()), key=lambda row: row.sampled_at_ms)
         name = f"{unit_id} boot {boot_id} frame {frame}"
-        if len(found) < entry.rows and (boot_id, frame) in expectation.given_up:
-            verdict.frames_given_up += 1
+        if len(found) < entry.rows and _is_given_up(expectation, entry):
+            given_up += entry.rows - len(found)
+            verdict.samples_thinned += len(found)
+            _compare_thinned(expectation, entry, found, name, verdict)
         elif not found and (boot_id, frame) in lost:
             verdict.frames_lost += 1
         elif len(found) < entry.rows:
@@ -115,15 +131,53 @@ def _compare_unit(
             verdict.find("twice", f"{name}: {len(found)} samples are stored of {entry.rows} that were taken")
         elif _values_are_right(expectation, entry, found, name, verdict):
             right.append((entry, found))
+    verdict.samples_given_up += given_up
+    told = sum(each.samples for each in expectation.given_up)
+    if given_up > told:
+        verdict.find("missing", f"{unit_id}: {given_up} samples are not stored where its gateways gave up {told}")
     for boot_id, frame in rows.keys() - took.keys():
         verdict.find("stranger", f"{unit_id} boot {boot_id} frame {frame} is stored and was never taken")
     _compare_times(expectation, right, verdict)
 
 
-def _values_are_right(
+def _is_given_up(expectation: Expectation, entry: Took) -> bool:
+    return any(
+        told.boot_id == entry.boot_id and told.first_frame <= entry.frame <= told.last_frame
+        for told in expectation.given_up
+    )
+
+
+def _compare_thinned(
     expectation: Expectation, entry: Took, found: list[StoredRow], name: str, verdict: Verdict
-) -> bool:
-    pattern = pattern_rows(
+) -> None:
+    """What is left of a thinned frame: samples that were taken, each once, as far apart as they were."""
+    pattern = _pattern(expectation, entry)
+    first: tuple[int, int] | None = None
+    at = -1
+    for row in found:
+        at = next((number for number in range(at + 1, entry.rows) if _is_row(row, pattern, number)), entry.rows)
+        if at == entry.rows:
+            verdict.find("values", f"{name} is thinned to samples that were not taken")
+            return
+        first = first or (row.sampled_at_ms, at)
+        if row.sampled_at_ms - first[0] != (at - first[1]) * entry.period_ms:
+            verdict.find("spacing", f"{name} is thinned, and what is left lies at other times")
+            return
+
+
+def _is_row(row: StoredRow, pattern: Rows, number: int) -> bool:
+    return all(
+        len(stored) == (0 if taken is None else taken.shape[1])
+        and (taken is None or np.allclose(stored, taken[number], rtol=0.0, atol=tolerance, equal_nan=True))
+        for stored, taken, tolerance in (
+            (row.temperatures_c, pattern.temperatures_c, TEMPERATURE_TOLERANCE_C),
+            (row.voltages_v, pattern.voltages_v, VOLTAGE_TOLERANCE_V),
+        )
+    )
+
+
+def _pattern(expectation: Expectation, entry: Took) -> Rows:
+    return pattern_rows(
         seed=expectation.seed,
         unit_id=expectation.unit_id,
         boot_id=entry.boot_id,
@@ -132,6 +186,12 @@ def _values_are_right(
         temperatures=expectation.temperatures,
         voltages=expectation.voltages,
     )
+
+
+def _values_are_right(
+    expectation: Expectation, entry: Took, found: list[StoredRow], name: str, verdict: Verdict
+) -> bool:
+    pattern = _pattern(expectation, entry)
     for what, stored, taken, tolerance in (
         ("temperatures", [row.temperatures_c for row in found], pattern.temperatures_c, TEMPERATURE_TOLERANCE_C),
         ("voltages", [row.voltages_v for row in found], pattern.voltages_v, VOLTAGE_TOLERANCE_V),

@@ -246,4 +246,5 @@ _DOERS: dict[Kind, Callable[[Stage, Harm], Awaitable[None]]] = {
     Kind.UNIT_MOVED: _move_unit,
     Kind.ACKNOWLEDGEMENTS_LOST: _weather(drop_topic="/NCMD/"),
     Kind.RING_OVERFLOW: _cut(_unit_link),
+    Kind.OUTBOX_OVERFLOW: _cut(_uplink),
 }

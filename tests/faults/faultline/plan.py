@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 HARMS_A_ROUND = 5
@@ -13,6 +13,14 @@ DELAY_S = (5.0, 60.0)
 """What a bad mobile link does."""
 SHORT_FACTOR = 1 / 20
 """A short round plays a twentieth of life: delays and outages are as much shorter."""
+RESEND_S = 3.0
+"""How soon a gateway of a short round sends again what nobody confirmed."""
+RESEND_AS_IN_LIFE = 10
+"""One in so many rounds has a gateway's own time instead."""
+OVERFLOWS = 8
+"""One in so many rounds has an outbox that overflows: it takes some seconds longer."""
+OVERFLOW_MB, OVERFLOW_S = 0.25, 11.0
+"""The smallest outbox, and a cut that two units at full rate fill it in."""
 NEVER_SEEN = 4
 """One in so many moves is of a unit that reboots on the way, and whose old boot its new gateway never heard."""
 
@@ -52,12 +60,16 @@ class Kind(StrEnum):
     UNIT_MOVED = "unit moved"
     ACKNOWLEDGEMENTS_LOST = "acknowledgements lost"
     RING_OVERFLOW = "ring overflow"
+    OUTBOX_OVERFLOW = "outbox overflow"
 
 
 DATABASE_KINDS = {Kind.DATABASE_KILLED, Kind.DATABASE_ERRORS}
 """Only a store that is a server of its own can suffer them."""
 LAST_KINDS = {Kind.GATEWAY_REPLACED}
 """These come after all others have ended: what is lost with a box that is thrown away must have left it before."""
+OVERFLOW_CONFLICTS = {Kind.GATEWAY_REPLACED, Kind.RING_OVERFLOW}
+"""A box is thrown away once all that it took is stored, which is never then; and a unit with a small ring sends little
+while its link is cut."""
 OWN_DUCKDB_CONFLICTS = {
     Kind.INGEST_KILLED,
     Kind.INGEST_LINK_CUT,
@@ -102,6 +114,7 @@ class UnitPlan:
     voltages: int
     drift_ppm: float
     ring_frames: int
+    slot_bytes: int = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +125,8 @@ class Plan:
     scale: float
     store: Store
     gateways: int
+    resend_s: float | None
+    """None = as in life."""
     units: tuple[UnitPlan, ...]
     harms: tuple[Harm, ...]
 
@@ -121,6 +136,8 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: store {self.store}, {self.gateways} gateways, {len(self.units)} units"]
+        if self.resend_s is not None:
+            lines[0] += f", sent again after {self.resend_s:g} s"
         lines += [
             f"  {unit.unit_id} at gateway-{unit.gateway}: {unit.rows} samples of {unit.temperatures}+{unit.voltages} "
             f"channels every {unit.interval_s:g} s, a ring of {unit.ring_frames} frames"
@@ -134,23 +151,40 @@ class Plan:
 def make_plan(seed: int, *, scale: float = 1.0, stores: frozenset[Store] = frozenset(Store)) -> Plan:
     """The plan of a seed. `scale` 1 = a short round, 20 = outages and delays as long as in life.
 
-    Five consecutive seeds from a multiple of five on have every kind of harm that the stores allow.
+    Five consecutive seeds from a multiple of five on have every kind of harm that the stores allow, but for the outbox
+    overflow, which comes more seldom.
     """
     dice = random.Random(seed)  # noqa: S311 - reproducible by intent
     kinds = _hand(seed, stores)
     store = Store.DUCKDB
     needs_server = DATABASE_KINDS & set(kinds) or _two_workers_take_over(set(kinds))
-    if Store.INFLUXDB in stores and (needs_server or dice.random() < 0.25):
+    if Store.INFLUXDB in stores and (needs_server or dice.random() < 0.2):
         store = Store.INFLUXDB
     gateways = 2
     units = tuple(_unit(dice, number, gateways, overflow=Kind.RING_OVERFLOW in kinds) for number in range(1, 4))
-    harms = sorted((_harm(dice, kind, scale) for kind in kinds), key=lambda harm: harm.at_s)
-    return Plan(seed=seed, scale=scale, store=store, gateways=gateways, units=units, harms=tuple(harms))
+    harms = [_harm(dice, kind, scale) for kind in kinds]
+    more = random.Random(f"more {seed}")  # noqa: S311 - reproducible by intent
+    resend_s = None if scale > 1 or more.random() < 1 / RESEND_AS_IN_LIFE else RESEND_S
+    if seed % OVERFLOWS == 0 and not OVERFLOW_CONFLICTS & set(kinds):
+        harms.append(_harm(more, Kind.OUTBOX_OVERFLOW, scale))
+        units = tuple(
+            replace(unit, interval_s=0.1, rows=50, temperatures=16, voltages=8, slot_bytes=4096) for unit in units
+        )
+    return Plan(
+        seed=seed,
+        scale=scale,
+        store=store,
+        gateways=gateways,
+        resend_s=resend_s,
+        units=units,
+        harms=tuple(sorted(harms, key=lambda harm: harm.at_s)),
+    )
 
 
 def _hand(seed: int, stores: frozenset[Store]) -> list[Kind]:
     """The kinds of a seed's round: cards of a shuffled deck, dealt so that no round has two that exclude each other."""
-    deck = [kind for kind in Kind if Store.INFLUXDB in stores or kind not in DATABASE_KINDS]
+    deck = [kind for kind in Kind if kind is not Kind.OUTBOX_OVERFLOW]
+    deck = [kind for kind in deck if Store.INFLUXDB in stores or kind not in DATABASE_KINDS]
     rounds = -(-len(deck) // HARMS_A_ROUND)
     lap, place = divmod(seed, rounds)
     dice = random.Random(f"deck {lap}")  # noqa: S311 - reproducible by intent
@@ -190,6 +224,8 @@ def _harm(dice: random.Random, kind: Kind, scale: float) -> Harm:
             amount = dice.choice((-1, 1)) * dice.uniform(10.0, 240.0)
         case Kind.RING_OVERFLOW:
             target, lasts_s = 0, 4.0 * scale
+        case Kind.OUTBOX_OVERFLOW:
+            target, lasts_s = 0, OVERFLOW_S * max(1.0, scale / 4)
         case Kind.ACKNOWLEDGEMENTS_LOST | Kind.DUPLICATED | Kind.REORDERED | Kind.TWO_INGEST_WORKERS:
             lasts_s = dice.uniform(2.0, 4.0) * scale
         case Kind.UNIT_MOVED if amount < 1 / NEVER_SEEN:
@@ -213,6 +249,7 @@ def _victim(harm: Harm, plan: Plan) -> str:
             | Kind.DUPLICATED
             | Kind.REORDERED
             | Kind.ACKNOWLEDGEMENTS_LOST
+            | Kind.OUTBOX_OVERFLOW
         ):
             return f": gateway-{1 + harm.target}"
     return ""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from firmware_sim.ledger import Lost, Took
 from firmware_sim.one_unit import JUMP_S
 
-from faultline.comparison import TIME_SLACK_MS, Expectation, Verdict, compare
+from faultline.comparison import TIME_SLACK_MS, Expectation, GivenUp, Verdict, compare
 from faultline.harms import do_harm
-from faultline.plan import LAST_KINDS, Kind, Plan
+from faultline.plan import LAST_KINDS, OVERFLOW_MB, Kind, Plan
 from faultline.stage import Nurseries, Stage, UnitPart
 from faultline.stored import duckdb_rows, influxdb_rows
 
@@ -102,6 +102,8 @@ async def _play(stage: Stage, result: RoundResult) -> None:
             gateway = stage.gateways[1 + harm.target]
             gateway.clock_can_step = True
             gateway.set_clock(harm.amount)
+        if harm.kind is Kind.OUTBOX_OVERFLOW:
+            stage.gateways[1 + harm.target].outbox_max_mb = OVERFLOW_MB
     await stage.open()
     await _until(lambda: _all_have_rows(stage), FIRST_ROWS_S, "samples of every unit in the store")
     began_s = loop.time()
@@ -142,13 +144,19 @@ async def _is_quiet_within(stage: Stage, seconds: float) -> bool:
 
 
 async def _is_quiet(stage: Stage) -> bool:
-    """Every unit's ring is empty, and the store has as many samples as were taken and not lost."""
+    """Every unit's ring is empty, and the store has as many samples as were taken and not lost or given up."""
     if any(unit.waiting() for unit in stage.units):
         return False
     rows = await stage.stored_rows()
     if rows is None:
         return False
-    return all(rows[unit.plan.unit_id] >= _owed(unit.ledger()) for unit in stage.units)
+    given_up = dict.fromkeys(rows, 0)
+    if stage.plan.has(Kind.OUTBOX_OVERFLOW):
+        # What is told as given up may have been on its way: the store is complete once no outbox has anything left.
+        if any(gateway.records() for gateway in stage.gateways.values()):
+            return False
+        given_up = {unit_id: sum(told.samples_lost for told in stage.missing(unit_id)) for unit_id in rows}
+    return all(rows[unit.plan.unit_id] + given_up[unit.plan.unit_id] >= _owed(unit.ledger()) for unit in stage.units)
 
 
 async def _what_waits(stage: Stage) -> str:
@@ -177,8 +185,7 @@ async def _until(true: Callable[[], object], seconds: float, what: str) -> None:
 
 def _judge(stage: Stage, result: RoundResult) -> None:
     """Fill in the verdict."""
-    plan = stage.plan
-    expected = {unit.plan.unit_id: _expectation(plan, unit) for unit in stage.units}
+    expected = {unit.plan.unit_id: _expectation(stage, unit) for unit in stage.units}
     ledgers = {unit.plan.unit_id: unit.ledger() for unit in stage.units}
     found = compare(expected, ledgers, _stored(stage))
     found.findings = [*result.verdict.findings, *found.findings]
@@ -195,8 +202,9 @@ def _stored(stage: Stage) -> list[StoredRow]:
     return [row for path in paths if path.exists() for row in duckdb_rows(path)]
 
 
-def _expectation(plan: Plan, unit: UnitPart) -> Expectation:
-    """What may be off with the unit's times, for a reason that the plan knows."""
+def _expectation(stage: Stage, unit: UnitPart) -> Expectation:
+    """What may be off with the unit's times, for a reason that the plan knows; and what its gateways gave up."""
+    plan = stage.plan
     slack_ms, stepped = float(TIME_SLACK_MS), False
     for harm in plan.harms:
         match harm.kind:
@@ -213,6 +221,10 @@ def _expectation(plan: Plan, unit: UnitPart) -> Expectation:
         voltages=unit.plan.voltages,
         time_slack_ms=round(slack_ms),
         clock_stepped=stepped,
+        given_up=tuple(
+            GivenUp(told.boot_id, told.first_frame, told.last_frame, told.samples_lost)
+            for told in stage.missing(unit.plan.unit_id)
+        ),
     )
 
 

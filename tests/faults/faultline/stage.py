@@ -8,6 +8,8 @@ import random
 import secrets
 import shutil
 import signal
+import sqlite3
+import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ from faultline.stored import DATABASE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from registry.records import MissingSamples
 
     from faultline.nursery import Nursery, Process
     from faultline.plan import Plan, UnitPlan
@@ -127,7 +131,7 @@ class UnitPart(Part):
             "--unit", plan.unit_id, "--broker", f"127.0.0.1:{self.link.port}", "--state-dir", self.folder,
             "--seed", self._stage.plan.seed, "--interval", plan.interval_s, "--rows", plan.rows,
             "--temperatures", plan.temperatures, "--voltages", plan.voltages, "--ring-frames", plan.ring_frames,
-            "--slot-bytes", 2048, "--resend-after", RESEND_AFTER_S, "--beat", BEAT_S,
+            "--slot-bytes", plan.slot_bytes, "--resend-after", RESEND_AFTER_S, "--beat", BEAT_S,
             "--drift-ppm", plan.drift_ppm,
             environment={},
             log=self._stage.folder / f"{plan.unit_id}.log",
@@ -158,7 +162,7 @@ class UnitPart(Part):
         path = self.folder / FLASH_NAME
         if not path.exists():
             return set()
-        flash = FrameFlash(path, slots=self.plan.ring_frames, slot_bytes=2048)
+        flash = FrameFlash(path, slots=self.plan.ring_frames, slot_bytes=self.plan.slot_bytes)
         try:
             return {(frame.boot_id, frame.number) for frame in flash.recovered()}
         finally:
@@ -177,6 +181,7 @@ class GatewayPart(Part):
         self.uplink = Proxy(stage.broker.port, stage.random)
         self.disk = Disk(stage.folder / self.name, megabytes=32)
         self.clock_can_step = False
+        self.outbox_max_mb = 16.0
         self._clock = stage.folder / f"{self.name}.clock"
         self._log = stage.folder / f"{self.name}.log"
         self._stage = stage
@@ -189,7 +194,10 @@ class GatewayPart(Part):
             "PACKWATCH_MQTT__PASSWORD": account.password,
             "PACKWATCH_GATEWAY__LOCAL__ADDRESS": f"127.0.0.1:{self.local_link.port}",
             "PACKWATCH_LOG_FORMAT": "json",
+            "PACKWATCH_GATEWAY__OUTBOX_MAX_MB": str(self.outbox_max_mb),
         }
+        if stage.plan.resend_s is not None:
+            environment["PACKWATCH_GATEWAY__RESEND_S"] = str(stage.plan.resend_s)
         nursery = stage.nurseries.plain
         if self.clock_can_step:
             nursery = stage.nurseries.clocked
@@ -210,6 +218,14 @@ class GatewayPart(Part):
         """SIGKILL."""
         self._stage.counts["kills of gateways"] += 1
         await self.process.kill()
+
+    def records(self) -> int:
+        """How many its outbox holds, by a copy: while it runs nobody else may open the file itself."""
+        with tempfile.TemporaryDirectory() as copy:
+            for path in self.disk.folder.glob(f"outbox-{self.name}.db*"):
+                shutil.copy(path, copy)
+            with contextlib.closing(sqlite3.connect(f"{copy}/outbox-{self.name}.db")) as outbox:
+                return int(outbox.execute("SELECT count(*) FROM records").fetchone()[0])
 
     def set_clock(self, offset_s: float) -> None:
         """Its wall clock is wrong by this from now on."""
@@ -401,6 +417,14 @@ class Stage:
         """Samples in the store by unit; None while it does not answer."""
         rows = {unit.plan.unit_id: await self.ingest.rows(unit.plan.unit_id) for unit in self.units}
         return None if None in rows.values() else rows
+
+    def missing(self, unit_id: str) -> list[MissingSamples]:
+        """What gateways told that they gave up of a unit, as ingest recorded it."""
+        registry = Registry.open(f"sqlite:///{self.registry_path}")
+        try:
+            return list(registry.missing_samples(unit_id, limit=100_000))
+        finally:
+            registry.close()
 
     async def stop(self) -> list[str]:
         """End everything in order, as an operator would. Returns what did not end as it should."""
