@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.ceilings import Rows, evaluate
+from alerts.engine_memory import Memory, RememberedSeries, columns_by_layout
 from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.pack_states import NEVER_MS, PackStates
 from alerts.reasons import again, circumstances_of, reasons_of
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES, Rules
 from alerts.seen_frames import SeenFrames
+from alerts.snapshots import SnapshotError
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
 from registry.kinds import AlertKind, Level
 from telemetry.samples import Provenance
@@ -120,8 +122,7 @@ class Engine:
             raise ValueError("the new rules have ceilings of other levels than those that are in force")
         self._rules = rules
         for series in self._series.values():
-            interval_s = DEFAULT_REPORT_INTERVAL_S if series.assignment is None else series.assignment.report_interval_s
-            series.states.longest_gap_ms[series.slot] = round(rules.longest_gap_s(interval_s) * 1000)
+            self._go_by(series)
 
     def name_vehicle(self, gateway_id: str, vehicle_name: str) -> None:
         """What the gateway is on, for words about units that are not registered."""
@@ -137,6 +138,94 @@ class Engine:
             self._standing[subject] = standing
         if settled is not None:
             self._settled[subject] = settled
+
+    def remember(self) -> Memory:
+        """A copy of all that the next rows depend on."""
+        series = list(self._series.items())
+        return Memory(
+            series=tuple(
+                RememberedSeries(
+                    unit_id=unit_id,
+                    provenance=provenance,
+                    subject=each.subject,
+                    layout=each.states.layout,
+                    level=each.level,
+                    hot=each.hot,
+                    judged_ms=int(each.states.newest_ms[each.slot]),
+                )
+                for (unit_id, provenance), each in series
+            ),
+            columns={"fixed": columns_by_layout((each.states.layout, each.states, each.slot) for _, each in series)},
+            standing=dict(self._standing),
+            settled=dict(self._settled),
+            left_hot_until_ms=dict(self._left_hot_until_ms),
+            seen=dict(self._seen),
+        )
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from a memory, before the first sample and after `assign`; who watches another pack by now begins anew.
+
+        Raises SnapshotError when the memory is of another program's states; then nothing is recalled.
+        """
+        recalled: dict[tuple[str, Provenance], _Series] = {}
+        states_of: dict[tuple[int, int], PackStates] = {}
+        for layout, columns in memory.columns.get("fixed", {}).items():
+            mine = [each for each in memory.series if each.layout == layout]
+            states = states_of[layout] = self._fresh_states(layout)
+            slots = [self._slot_for(states, self._assignments.get(each.unit_id)) for each in mine]
+            try:
+                states.put(np.array(slots, np.int64), columns)
+            except ValueError as error:
+                raise SnapshotError(str(error)) from error
+            for each, slot in zip(mine, slots, strict=True):
+                assignment = self._assignments.get(each.unit_id)
+                series = _Series(
+                    subject=each.subject,
+                    assignment=assignment,
+                    states=states,
+                    slot=slot,
+                    level=each.level,
+                    hot=each.hot,
+                )
+                if each.subject != _subject_of(each.unit_id, each.provenance, assignment):
+                    states.free(slot)
+                    continue
+                self._go_by(series)
+                recalled[each.unit_id, each.provenance] = series
+        self._series = recalled
+        self._states = {layout: states for layout, states in states_of.items() if len(states)}
+        for (unit_id, provenance), series in recalled.items():
+            self._of_subject.setdefault(series.subject, []).append(series)
+            if series.subject.kind is AlertKind.UNREGISTERED:
+                self._unregistered[unit_id, provenance] = None
+        self._standing = dict(memory.standing)
+        self._settled = dict(memory.settled)
+        self._left_hot_until_ms = dict(memory.left_hot_until_ms)
+        self._seen = dict(memory.seen)
+
+    def judged_ms(self, unit_id: str) -> int | None:
+        """Event time up to which a unit's samples were evaluated; None when none were."""
+        found = [series for of in Provenance if (series := self._series.get((unit_id, of))) is not None]
+        return max((int(each.states.newest_ms[each.slot]) for each in found), default=None)
+
+    def standing(self) -> dict[Subject, Standing]:
+        """The levels that subjects have, without those that are normal."""
+        return dict(self._standing)
+
+    def hold(self, subject: Subject, standing: Standing) -> None:
+        """A subject has a level that its samples so far do not show: it began before them."""
+        self._standing[subject] = standing
+        for each in self._of_subject.get(subject, []):
+            measured = np.isfinite(each.states.reading_c[each.slot])
+            each.states.hold(
+                each.slot,
+                standing.level.rank,
+                latching_rank=LATCHING_FROM.rank,
+                clearing_ranks=self._clearing_ranks,
+                measured=measured,
+            )
+            each.level = _LEVELS[each.states.level[each.slot]]
+            each.hot = bool(each.states.eased_ms[each.slot] == NEVER_MS)
 
     def newest_ms(self, subject: Subject) -> int | None:
         """Event time of the subject's newest sample; None when none came since the start."""
@@ -225,24 +314,11 @@ class Engine:
         batch = received.batch
         key = (batch.unit_id, batch.provenance)
         assignment = self._assignments.get(batch.unit_id)
-        subject = (
-            Subject(AlertKind.UNREGISTERED, batch.unit_id, batch.provenance)
-            if assignment is None or assignment.pack_id is None
-            else Subject(AlertKind.THERMAL, assignment.pack_id, batch.provenance)
-        )
+        subject = _subject_of(batch.unit_id, batch.provenance, assignment)
         states = self._states.get(layout)
         if states is None:
-            states = self._states[layout] = PackStates(
-                temperature_channels=layout[0],
-                voltage_channels=layout[1],
-                clearing_ceilings=len(self._clearing_ranks),
-            )
-        stated_c = None if assignment is None else assignment.max_operating_temperature_c
-        interval_s = DEFAULT_REPORT_INTERVAL_S if assignment is None else assignment.report_interval_s
-        slot = states.add(
-            max_operating_temperature_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C if stated_c is None else stated_c,
-            longest_gap_s=self._rules.longest_gap_s(interval_s),
-        )
+            states = self._states[layout] = self._fresh_states(layout)
+        slot = self._slot_for(states, assignment)
         series = _Series(subject=subject, assignment=assignment, states=states, slot=slot)
         standing, settled = self._standing.get(subject), self._settled.get(subject)
         if standing is not None:
@@ -263,6 +339,25 @@ class Engine:
         if subject.kind is AlertKind.UNREGISTERED:
             self._unregistered[key] = None
         return series
+
+    def _fresh_states(self, layout: tuple[int, int]) -> PackStates:
+        return PackStates(
+            temperature_channels=layout[0],
+            voltage_channels=layout[1],
+            clearing_ceilings=len(self._clearing_ranks),
+        )
+
+    def _slot_for(self, states: PackStates, assignment: Assignment | None) -> int:
+        return states.add(
+            max_operating_temperature_c=_max_operating_c(assignment),
+            longest_gap_s=self._rules.longest_gap_s(_interval_s(assignment)),
+        )
+
+    def _go_by(self, series: _Series) -> None:
+        """Take over what rules and registry say now."""
+        states, slot = series.states, series.slot
+        states.max_operating_c[slot] = _max_operating_c(series.assignment)
+        states.longest_gap_ms[slot] = round(self._rules.longest_gap_s(_interval_s(series.assignment)) * 1000)
 
     def _retire(self, key: tuple[str, Provenance]) -> None:
         """End a unit's series; its subject keeps the level it had."""
@@ -395,6 +490,21 @@ class Engine:
         what = "unregistered unit" if assignment is None else "unit that watches no pack,"
         where = "an unknown vehicle" if vehicle is None else f"vehicle {vehicle}"
         return f"{what} {received.batch.unit_id} on {where} (gateway {received.gateway_id})"
+
+
+def _subject_of(unit_id: str, provenance: Provenance, assignment: Assignment | None) -> Subject:
+    if assignment is None or assignment.pack_id is None:
+        return Subject(AlertKind.UNREGISTERED, unit_id, provenance)
+    return Subject(AlertKind.THERMAL, assignment.pack_id, provenance)
+
+
+def _max_operating_c(assignment: Assignment | None) -> float:
+    stated_c = None if assignment is None else assignment.max_operating_temperature_c
+    return DEFAULT_MAX_OPERATING_TEMPERATURE_C if stated_c is None else stated_c
+
+
+def _interval_s(assignment: Assignment | None) -> float:
+    return DEFAULT_REPORT_INTERVAL_S if assignment is None else assignment.report_interval_s
 
 
 def _believed_until_ms(series: _Series) -> int:

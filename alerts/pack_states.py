@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 NEVER_MS = -1
@@ -89,6 +91,21 @@ class PackStates:
         for name, column in self._columns().items():
             column[slot] = self._fresh[name][0]
         self._free.append(slot)
+
+    def take(self, slots: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+        """Copies of what is remembered of some slots, by the name of the column."""
+        return {name: column[slots] for name, column in self._columns().items()}
+
+    def put(self, slots: NDArray[np.int64], columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Remember what `take` gave. Raises ValueError when the columns are others than this program's."""
+        own = self._columns()
+        if differing := sorted(columns.keys() ^ own.keys()):
+            raise ValueError(f"its columns differ from this program's: {', '.join(differing)}")
+        for name, column in columns.items():
+            if (column.dtype, column.shape) != (own[name].dtype, (len(slots), *own[name].shape[1:])):
+                raise ValueError(f"its column {name} is {column.dtype} {column.shape}, not this program's")
+        for name, column in columns.items():
+            own[name][slots] = column
 
     def hold(
         self,

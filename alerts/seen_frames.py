@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 BOOTS_KEPT = 8
 """**Assumed**: a unit's boots of which anything can still come again."""
@@ -20,6 +24,23 @@ class SeenFrames:
         self._boots: OrderedDict[str, list[list[int]]] = OrderedDict()
         self._latest_boot: str | None = None
         self._latest_range: list[int] = [0, 0]
+
+    @classmethod
+    def of_ranges(cls, boots: Mapping[str, Sequence[Sequence[int]]]) -> SeenFrames:
+        """As `ranges` told them."""
+        seen = cls()
+        seen._boots.update((boot, [[first, last] for first, last in ranges]) for boot, ranges in boots.items())
+        return seen
+
+    def ranges(self) -> dict[str, list[list[int]]]:
+        """First and last frame of each range, by boot, oldest boot first."""
+        return {boot: [list(each) for each in ranges] for boot, ranges in self._boots.items()}
+
+    def has(self, boot_id: str, frame: int) -> bool:
+        """Whether a frame was noted."""
+        ranges = self._boots.get(boot_id, [])
+        place = bisect_right(ranges, frame, key=lambda first_last: first_last[0])
+        return place > 0 and frame <= ranges[place - 1][1]
 
     def knows(self, boot_id: str) -> bool:
         """Whether a frame of this boot was noted."""

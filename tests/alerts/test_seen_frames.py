@@ -16,6 +16,18 @@ def test_a_frame_is_new_once(frames):
         plain.add((boot, frame))
 
 
+@given(frames=st.lists(st.tuples(st.sampled_from(["1-a", "2-b"]), st.integers(0, 20))), more=st.integers(0, 21))
+def test_ranges_told_and_taken_back_say_the_same(frames, more):
+    seen = SeenFrames()
+    for boot, frame in frames:
+        seen.add(boot, frame)
+    again = SeenFrames.of_ranges(seen.ranges())
+    assert again.ranges() == seen.ranges()
+    for boot in ("1-a", "2-b"):
+        assert [again.has(boot, frame) for frame in range(22)] == [(boot, frame) in frames for frame in range(22)]
+        assert again.add(boot, more) is ((boot, more) not in frames)
+
+
 def test_in_order_frames_are_one_range():
     seen = SeenFrames()
     for frame in range(10_000):
