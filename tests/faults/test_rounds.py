@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from faultline.plan import Kind
+from faultline.plan import Kind, Store, make_plan
 from faultline.sabotage import Sabotage
 
 RUN = Path(__file__).with_name("run.py")
@@ -40,12 +40,18 @@ def test_without_harm_nothing_is_found(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-FIRST_SEED, ROUNDS = 25, 5
-"""Five in a row have every kind of harm, as test_plan.py shows."""
+FIRST_SEED, ROUNDS = 24, 6
+"""Five in a row have every other kind of harm, as test_plan.py shows; an outbox overflows in the first, and an
+InfluxDB's disk is full in the second."""
 
 
 def test_every_kind_of_harm_leaves_nothing_missing_and_nothing_twice(tmp_path):
+    plans = {seed: make_plan(seed) for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS)}
+    assert plans[24].has(Kind.OUTBOX_OVERFLOW)
+    assert plans[25].has(Kind.STORE_DISK_FULL)
+    assert plans[25].store is Store.INFLUXDB
     report = rounds(tmp_path, "--seed", FIRST_SEED, "--rounds", ROUNDS, seconds=900.0)
     assert report["passed"] == ROUNDS, report["said"]
     assert set(report["harms"]) == {str(kind) for kind in Kind}
     assert report["samples_stored"] > 1000
+    assert report["samples_reported_given_up"] > 0
