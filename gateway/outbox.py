@@ -1,41 +1,36 @@
-"""The outbox: what the gateway owes to the cloud, kept in SQLite until it is settled.
-
-One writer thread owns the file. Whatever is asked for while it commits is done in the next transaction, all together.
-"""
+"""The outbox: what the gateway owes to the cloud, kept in SQLite until it is settled."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
 import sqlite3
-import threading
 import time
 import uuid
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from gateway.outbox_file import SMALL_BYTES, OutboxFile
-from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, classified, open_database, set_aside
+from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, open_database, set_aside
+from gateway.outbox_writer import OutboxWriter, meaning
 from gateway.ranges import RangeSet
 from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
 from gateway.room import SOFT_SHARE, make_room
 from gateway.wall_clock import wall_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from gateway.clock_map import ClockFix
     from gateway.outbox_file import UnmappedBoot, UnmappedFrame
+    from gateway.outbox_writer import FileState
     from gateway.records import PositionRecord
 
 __all__ = ["Outbox", "OutboxDamagedError", "OutboxFullError", "OutboxOutrunError", "Taken"]
 
 _log = structlog.get_logger()
-_T = TypeVar("_T")
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 """72 h of 16 packs that report 24 channels every 10 s are 414,720 frames of one sample. Measured, a frame takes 241
@@ -48,8 +43,6 @@ ROW_OVERHEAD_BYTES = 256
 """Columns, index and page share of a row. Origin: see DEFAULT_MAX_BYTES."""
 RETRY_S = 1.0
 """After the disk had no room nothing is tried for so long: units send again after seconds. **Assumed**."""
-JOBS_WAITING = 1_024
-"""Jobs that may wait for the writer. Callers wait for theirs, so there are only ever a few a task. **Assumed**."""
 
 
 class OutboxOutrunError(Exception):
@@ -65,39 +58,6 @@ class Taken(NamedTuple):
     """How many of them were taken before."""
 
 
-class _Job(NamedTuple):
-    work: Callable[[OutboxFile], Any]
-    done: Callable[[Any, BaseException | None], None]
-
-
-class _State(NamedTuple):
-    """What the loop knows of the file, as of the last transaction."""
-
-    outbox_id: str
-    acknowledged: bool
-    records: int
-    published: int
-    unmapped: int
-    next_sequence: int
-    floor: int
-    above: tuple[tuple[int, int], ...]
-    used_bytes: int
-
-    @classmethod
-    def of(cls, file: OutboxFile) -> _State:
-        return cls(
-            outbox_id=file.outbox_id,
-            acknowledged=file.acknowledged,
-            records=file.records,
-            published=file.published,
-            unmapped=file.unmapped,
-            next_sequence=file.next_sequence,
-            floor=file.floor,
-            above=tuple(file.above),
-            used_bytes=file.used_bytes(),
-        )
-
-
 class Outbox:
     """Call it from one event loop. Everything that is awaited is committed when it returns.
 
@@ -111,19 +71,15 @@ class Outbox:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._gives_up = gives_up
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING)
-        self._loop = asyncio.get_running_loop()
         self._age_checked_s = float("-inf")
         self._retry_at_s = float("-inf")
         self._first_of_run = file.next_sequence
         self._changed = asyncio.Event()
-        self._learn(_State.of(file))
         self.samples_lost = 0
         """Samples given up for want of room, since the start."""
         self.age_counts = True
         """False after the gateway's clock was set by much: it must not make everything look old."""
-        self._writer = threading.Thread(target=self._write, name="gateway-outbox", daemon=True)
-        self._writer.start()
+        self._writer = OutboxWriter(file, self._learn)
 
     @classmethod
     async def open(
@@ -149,7 +105,7 @@ class Outbox:
                 return OutboxFile(database, fleet_id=fleet_id, gateway_id=gateway_id)
             except (sqlite3.Error, TypeError, ValueError) as error:
                 database.close()
-                raise _meaning(error) from error
+                raise meaning(error) from error
 
         def opened() -> OutboxFile:
             try:
@@ -164,8 +120,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file. Nothing may be asked for afterwards."""
-        self._jobs.put_nowait(None)
-        await asyncio.to_thread(self._writer.join)
+        await self._writer.close()
         self._changed.set()
 
     async def changed(self) -> None:
@@ -256,7 +211,7 @@ class Outbox:
             return numbers + [file.add_position(position) for position in positions], lost
 
         try:
-            numbers, lost = await self._run(work)
+            numbers, lost = await self._writer.run(work)
         except OutboxFullError:
             self._retry_at_s = now_s + RETRY_S
             raise
@@ -278,7 +233,7 @@ class Outbox:
     async def read(self, sequences: Iterable[int]) -> list[OutboxEntry]:
         """Those of these records that are unsettled and have their time, as historical entries."""
         wanted = list(sequences)
-        return self._unsettled(await self._run(lambda file: file.read(wanted)))
+        return self._unsettled(await self._writer.run(lambda file: file.read(wanted)))
 
     async def read_after(self, cursor: int, limit: int) -> tuple[list[OutboxEntry], int | None]:
         """The next records above `cursor`, ascending, as historical entries; and where to go on, None at the end.
@@ -286,16 +241,16 @@ class Outbox:
         While no host ever acknowledged, published ones are left out.
         """
         unpublished = not self.acknowledged
-        entries = await self._run(lambda file: file.read_after(cursor, limit, unpublished=unpublished))
+        entries = await self._writer.run(lambda file: file.read_after(cursor, limit, unpublished=unpublished))
         return self._unsettled(entries), entries[-1].sequence if len(entries) == limit else None
 
     async def unmapped_frames(self, boot: UnmappedBoot, limit: int) -> list[UnmappedFrame]:
         """Frames of a boot that wait for their time, in order."""
-        return await self._run(lambda file: file.unmapped_frames(boot.unit_id, boot.boot_id, limit))
+        return await self._writer.run(lambda file: file.unmapped_frames(boot.unit_id, boot.boot_id, limit))
 
     async def unmapped_boots(self) -> list[UnmappedBoot]:
         """The boots with frames that wait for their time."""
-        return await self._run(lambda file: file.unmapped_boots())
+        return await self._writer.run(lambda file: file.unmapped_boots())
 
     async def fix_times(
         self, fixes: Sequence[tuple[int, ClockFix]], clocks: Mapping[str, object] = MappingProxyType({})
@@ -306,15 +261,15 @@ class Outbox:
             file.keep_clocks(clocks)
             return file.fix_times(fixes)
 
-        return self._unsettled(await self._run(work))
+        return self._unsettled(await self._writer.run(work))
 
     async def move_clock(self, step_ms: int, last_sequence: int) -> None:
         """The gateway's clock was set: frames of this run, up to this one, move with it if they wait for their time."""
-        await self._run(lambda file: file.move_clock(step_ms, self._first_of_run, last_sequence))
+        await self._writer.run(lambda file: file.move_clock(step_ms, self._first_of_run, last_sequence))
 
     async def mark_published(self, sequences: Sequence[int]) -> None:
         """A host that does not acknowledge was sent these."""
-        await self._run(lambda file: file.mark_published(sequences))
+        await self._writer.run(lambda file: file.mark_published(sequences))
 
     async def settle(self, floor: int, ranges: Sequence[tuple[int, int]] = ()) -> bool:
         """Everything up to `floor`, and the ranges (first, last) above it, is stored: forget it.
@@ -332,13 +287,13 @@ class Outbox:
         )
         if not new and self.acknowledged:
             return False
-        await self._run(lambda file: file.settle(floor, ranges))
+        await self._writer.run(lambda file: file.settle(floor, ranges))
         return True
 
     async def renew(self) -> str:
         """Go by a new id, since the host knows numbers of the old one that were never given. Nothing is lost."""
         outbox_id = uuid.uuid4().hex
-        await self._run(lambda file: file.renew(outbox_id))
+        await self._writer.run(lambda file: file.renew(outbox_id))
         return outbox_id
 
     async def keep(self, clocks: Mapping[str, object], suspicious: Mapping[str, int]) -> None:
@@ -348,97 +303,22 @@ class Outbox:
             file.keep_clocks(clocks)
             file.keep_suspicious(suspicious)
 
-        await self._run(work)
+        await self._writer.run(work)
 
     async def kept(self) -> tuple[dict[str, object], dict[str, int]]:
         """What `keep` kept."""
-        return await self._run(lambda file: (file.clocks(), file.suspicious()))
+        return await self._writer.run(lambda file: (file.clocks(), file.suspicious()))
 
     def _unsettled(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
         return [entry for entry in entries if entry.sequence is None or not self.is_settled(entry.sequence)]
 
-    async def _run(self, work: Callable[[OutboxFile], _T]) -> _T:
-        future: asyncio.Future[_T] = self._loop.create_future()
-
-        def done(result: _T, error: BaseException | None) -> None:
-            if future.done():  # its caller was cancelled
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        self._jobs.put_nowait(_Job(work, done))
-        return await future
-
-    def _write(self) -> None:
-        """Thread: one transaction for all jobs that wait."""
-        stopping = False
-        while not stopping:
-            jobs: list[_Job] = []
-            item = self._jobs.get()
-            while True:
-                if item is None:
-                    stopping = True
-                else:
-                    jobs.append(item)
-                try:
-                    item = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            if jobs:
-                self._transact(jobs)
-        with contextlib.suppress(sqlite3.Error):
-            self._file.database.close()
-
-    def _transact(self, jobs: Sequence[_Job]) -> None:
-        file, database = self._file, self._file.database
-        results: list[Any] = []
-        error: BaseException | None = None
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            results = [job.work(file) for job in jobs]
-            file.before_commit()
-            database.execute("COMMIT")
-        except Exception as failed:  # noqa: BLE001  # whoever asked is told; the thread goes on
-            error = _meaning(failed)
-            try:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                file.forget_changes()
-            except (sqlite3.Error, TypeError, ValueError) as broken:
-                error = _meaning(broken)
-        if len(jobs) > 1 and error is not None and not isinstance(error, OutboxDamagedError):
-            for job in jobs:  # what one could not do must not keep the others from it, say a settlement that makes room
-                self._transact([job])
-            return
-        try:
-            state = _State.of(file)
-        except (sqlite3.Error, AttributeError):  # it could not even be read again
-            state = self._state
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._finish, jobs, results, error, state)
-
-    def _finish(self, jobs: Sequence[_Job], results: Sequence[Any], error: BaseException | None, state: _State) -> None:
-        """In the loop: take over what the file says now, then wake those who asked."""
-        self._learn(state)
-        for at, job in enumerate(jobs):
-            job.done(results[at] if error is None else None, error)
-
-    def _learn(self, state: _State) -> None:
+    def _learn(self, state: FileState) -> None:
         self._state = state
         self._changed.set()
         self._changed = asyncio.Event()
         self._above = RangeSet(len(state.above) + 1)
         for first, last in state.above:
             self._above.add(first, last)
-
-
-def _meaning(error: Exception) -> Exception:
-    """What to do about an error of a transaction: SQLite's are classified; a row that nobody wrote is damage."""
-    if isinstance(error, sqlite3.Error):
-        return classified(error)
-    return OutboxDamagedError(repr(error)) if isinstance(error, TypeError | ValueError) else error
 
 
 def _entry(sequence: int, arrival: FrameArrival, fix: ClockFix) -> OutboxEntry:

@@ -143,9 +143,8 @@ async def test_an_outbox_that_was_copied_from_a_backup_goes_by_a_new_id(rig):
             await service.drained()
 
 
-async def test_what_nobody_settles_is_sent_again_as_historical(rig, monkeypatch):
-    monkeypatch.setattr("gateway.window.RESEND_S", 0.3)
-    async with rig.host() as host, rig.unit() as unit, rig.gateway() as service:
+async def test_what_nobody_settles_is_sent_again_as_historical(rig):
+    async with rig.host() as host, rig.unit() as unit, rig.gateway(resend_s=0.3) as service:
         await unit.send_beat("u1", 0)
         for number in range(3):
             await unit.send_frame("u1", number)
@@ -162,8 +161,7 @@ async def test_what_nobody_settles_is_sent_again_as_historical(rig, monkeypatch)
 
 async def test_a_host_that_does_not_know_acknowledgements_gets_everything_once(rig, monkeypatch):
     monkeypatch.setattr("gateway.window.PLAIN_AFTER_S", 0.5)
-    monkeypatch.setattr("gateway.window.RESEND_S", 2.0)
-    async with rig.unit() as unit, rig.gateway() as service:
+    async with rig.unit() as unit, rig.gateway(resend_s=2.0) as service:
         await unit.send_beat("u1", 0)
         rig.uplink.kill()
         await rig.until(lambda: not service.ready.is_set(), "the cut")
