@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from firmware_sim.ailments import Ailments
     from firmware_sim.bodies import Bodies
+    from firmware_sim.fittings import Electrics, Probes
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -47,46 +48,6 @@ VENT_C = 130.0
 """A cell opens: 120-150 degC for the usual burst discs. **assumed**"""
 VENT_SHARE = 0.3
 """Of its solvent, which leaves at once. **assumed**"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Electrics:
-    """Voltages of P packs with V taps."""
-
-    tap_weight: Floats
-    """(P, V, R) share of each reactive node in a tap's voltage; rows sum to one."""
-    tap_v: Floats
-    """(P, V) what a tap reads above the pack's common cell voltage times `series`: balance and offsets."""
-    series: Floats
-    """(P,) cells in series under one tap."""
-    sick_tap: Indices
-    """(P,) the tap over the cell with the fault."""
-    curve_v: Floats
-    """(P, 8) open-circuit voltage at the steps of charge of chemistry.py."""
-    curve_at: Floats
-    """(8,) those steps."""
-    charge: Floats
-    """(P,) at the start, 0..1."""
-    pack_ohm: Floats
-    """(P, V) of one cell under that tap."""
-    pack_capacity_c: Floats
-    """(P,) coulomb."""
-    module_ohm: Floats
-    """(P, R) resistance that heats a node under current."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Probes:
-    """Where the probes of P packs sit, up to T each."""
-
-    node: Indices
-    """(P, T)"""
-    case_share: Floats
-    """(P, T) 0..1, how far a probe's foot follows the case."""
-    case_node: Indices
-    """(P, T)"""
-    lag_s: Floats
-    """(P, T)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -237,15 +198,8 @@ class _Fleet:
         return _Fleet(
             self.bodies.some(keep),
             self.ailments.some(keep),
-            Probes(**{field.name: getattr(self.probes, field.name)[keep] for field in fields(Probes)}),
-            Electrics(
-                curve_at=self.electrics.curve_at,
-                **{
-                    field.name: getattr(self.electrics, field.name)[keep]
-                    for field in fields(Electrics)
-                    if field.name != "curve_at"
-                },
-            ),
+            self.probes.some(keep),
+            self.electrics.some(keep),
             self.table[keep],
         )
 
@@ -284,10 +238,9 @@ class _Fleet:
         state.node_c = node_c
         if warm:
             self._react(state, step_s)
+            self._watch(state, old_c, step_s, end_s)
         elif self._sick:
             state.gas_ppm = state.gas_ppm * np.exp(-step_s / bodies.gas_leak_s)[:, None]
-        if self._sick:
-            self._watch(state, old_c, step_s, end_s)
         state.hottest_c = np.maximum(state.hottest_c, state.node_c[:, :reactive].max(axis=1))
         follow = -np.expm1(-step_s[:, None] / self.probes.lag_s)
         state.probes_c = state.probes_c + (self.feet_c(state) - state.probes_c) * follow
@@ -304,13 +257,13 @@ class _Fleet:
     def observe(self, state: _State) -> NDArray[np.float32]:
         """(n, T + V + 4) probes, taps, air, gas."""
         electrics = self.electrics
-        cell_v = self._open_circuit_v(state.charge)
+        cell_v = electrics.open_circuit_v(state.charge)
         tap_v = electrics.series[:, None] * cell_v[:, None] + electrics.tap_v
         if self._driven:
             current_a = self._now(state.time_s)[:, around.CURRENT]
             tap_v -= electrics.series[:, None] * electrics.pack_ohm * current_a[:, None]
         if self._sick:
-            sick_v = self._open_circuit_v(state.sick_charge)
+            sick_v = electrics.open_circuit_v(state.sick_charge)
             lost_v = cell_v - sick_v + short_current_a(self.ailments, state.time_s, sick_v) * self.ailments.inner_ohm
             tap_v[self._rows, electrics.sick_tap] -= lost_v
             if bool((state.voltage_factor < 1.0).any()):
@@ -352,14 +305,14 @@ class _Fleet:
             return None
         hot = self.bodies.hot
         heat_w = np.zeros((len(state.row), self.bodies.reactive))
-        electric_v = self._open_circuit_v(state.sick_charge) * state.voltage_factor[:, hot]
+        electric_v = self.electrics.open_circuit_v(state.sick_charge) * state.voltage_factor[:, hot]
         chemical_w, heater_w = own_heat_w(self.ailments, time_s)
         chemical_w = chemical_w * (1.0 - state.fast_done[:, hot])
         heat_w[:, hot] = electric_v * short_current_a(self.ailments, time_s, electric_v) + chemical_w + heater_w
         return heat_w
 
     def _discharge(self, state: _State, step_s: Floats) -> None:
-        electric_v = self._open_circuit_v(state.sick_charge) * state.voltage_factor[:, self.bodies.hot]
+        electric_v = self.electrics.open_circuit_v(state.sick_charge) * state.voltage_factor[:, self.bodies.hot]
         current_a = short_current_a(self.ailments, state.time_s + 0.5 * step_s, electric_v)
         state.sick_charge = np.maximum(state.sick_charge - current_a * step_s / self.ailments.capacity_c, 0.0)
 
@@ -421,10 +374,3 @@ class _Fleet:
         state.held_s = np.where(running, state.held_s + step_s[:, None], 0.0)
         over = np.isnan(state.runaway_s) & (state.held_s >= RUNAWAY_HELD_S).any(axis=1)
         state.runaway_s = np.where(over, end_s, state.runaway_s)
-
-    def _open_circuit_v(self, charge: Floats) -> Floats:
-        electrics = self.electrics
-        at = electrics.curve_at
-        place = np.clip(np.searchsorted(at, charge, side="right") - 1, 0, len(at) - 2)
-        left, right = electrics.curve_v[self._rows, place], electrics.curve_v[self._rows, place + 1]
-        return np.asarray(left + (right - left) * (charge - at[place]) / (at[place + 1] - at[place]))

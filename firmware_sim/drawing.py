@@ -10,7 +10,7 @@ from firmware_sim.ailments import NEVER_S, Ailments, healthy
 from firmware_sim.bodies import Bodies, Build, exchange_of
 from firmware_sim.chemistry import CHARGE_STEPS, cell_model, open_circuit_curve_v
 from firmware_sim.container import AIR_J_PER_K
-from firmware_sim.course import Electrics, Probes
+from firmware_sim.fittings import Electrics, Probes
 from firmware_sim.instruments import DAY_S, Instruments
 from firmware_sim.physics import MOLAR_VOLUME_M3
 from firmware_sim.sensors import GAS_BACKGROUND_PPM, GAS_NOISE_PPM, GAS_NOISE_SHARE
