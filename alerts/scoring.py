@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.ceilings import Rows, evaluate
-from alerts.pack_states import PackStates
+from alerts.detector import reason_numbers
+from alerts.performance import SHORT_LEAD_S, upper_bound_per_day
 from alerts.reasons import reasons_of
+from alerts.recorded import Watch, block_of, latched
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, RULES, Rules
-from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
 from registry.kinds import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from telemetry.traces import Trace, TraceIndexEntry
+    from numpy.typing import NDArray
+
+    from alerts.detector import DetectorRules
+    from alerts.recorded import Recorded, Verdict
+    from telemetry.traces import TraceIndexEntry
 
 _LEVELS = tuple(Level)
 
-SHORT_LEAD_S = 300.0
-"""The warning that UN GTR 20 asks of vehicles: 5 min before a hazard (Batteries 2023, 9, 339)."""
+RISE_C = 5.0
+"""From where a fast short's latency is counted: "+5 degC"."""
+_START_SAMPLES = 5
+"""A probe's start is the median of so many first readings. **Assumed**: one wild reading at the start is common."""
 
 
 class ScoringError(ValueError):
@@ -45,74 +51,113 @@ class TraceScore:
     lead_s: float | None
     """From the first `warning` or higher to the recorded runaway; negative = it came too late; None = no runaway was
     recorded, or nothing was raised."""
-    alarms: int
-    """How often the level rose to `warning` or higher from below."""
     reasons: tuple[str, ...]
     """Each rise, in words."""
+    latency_s: float | None
+    """From `plus5_at_s` to the first `warning` or higher; negative = it came before; None = either is missing."""
+    plus5_at_s: float | None
+    """When a probe of an event first stood 5 degC over its start, more than the median probe over its own."""
+    alarms: int
+    """How often the level rose to `warning` or higher from below."""
 
 
-def score_trace(trace: Trace, entry: TraceIndexEntry, *, rules: Rules = RULES) -> TraceScore:
-    """Run the detector over a recording, as if its channels were one unit's on one pack.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TraceVerdict:
+    """What the detector made of a trace."""
+
+    score: TraceScore
+    time_s: NDArray[np.float64]
+    """(n,) the trace's own, of the rows in which anything was measured."""
+    ranks: NDArray[np.int8]
+    """(n,) rank of the level at each of them."""
+    evidence: Mapping[str, NDArray[np.float32]]
+    """Name -> (n,) or (n, T), for pictures; empty unless it was asked for."""
+
+
+def score_trace(
+    recorded: Recorded,
+    entry: TraceIndexEntry,
+    *,
+    first_s: float,
+    detector_rules: DetectorRules,
+    rules: Rules = RULES,
+    explain: bool = False,
+) -> TraceVerdict:
+    """Run the detector over one pack's recording, whose time 0 is the trace's own `first_s`.
 
     Raises ScoringError when it has no temperatures.
     """
-    if not trace.temperatures_c.shape[1]:
+    if not recorded.temperatures_c.shape[2]:
         raise ScoringError(f"{entry.trace} has no temperatures to judge by")
-    steps_s = np.diff(trace.time_s)
-    interval_s = float(np.median(steps_s)) if len(steps_s) else DEFAULT_REPORT_INTERVAL_S
-    states = PackStates(
-        temperature_channels=trace.temperatures_c.shape[1],
-        voltage_channels=trace.voltages_v.shape[1],
-        clearing_ceilings=sum(ceiling.clears is not None for ceiling in rules.ceilings),
-    )
-    states.add(
-        max_operating_temperature_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C, longest_gap_s=rules.longest_gap_s(interval_s)
-    )
-    crossings = evaluate(
-        states,
-        rules,
-        Rows(
-            slot=np.zeros(len(trace), np.int64),
-            sampled_at_ms=np.rint((trace.time_s - trace.time_s[0]) * 1000).astype(np.int64),
-            temperatures_c=trace.temperatures_c,
-            voltages_v=trace.voltages_v,
-        ),
-    )
-    first_at_s: dict[Level, float] = {}
-    reasons: list[str] = []
-    alarms = 0
-    for k, row in enumerate(crossings.row):
-        before, rank = int(crossings.rank_before[k]), int(crossings.rank[k])
-        if rank <= before:
-            continue
-        at_s = float(trace.time_s[row])
-        for level in _LEVELS[1 : rank + 1]:
-            first_at_s.setdefault(level, at_s)
-        alarms += before < Level.WARNING.rank <= rank
-        words = reasons_of(crossings, k, rules=rules, labels=(), max_operating_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C)
-        reasons.append(f"{_LEVELS[rank]} at {at_s:g} s: {'; '.join(words)}")
+    block = block_of(recorded, slice(None), slice(None))
+    if not len(block.rows):
+        raise ScoringError(f"{entry.trace} has no row left in which anything was measured")
+    verdict = Watch(recorded, detector_rules=detector_rules, rules=rules).take(block.rows, explain=explain)
+    ranks = latched(verdict.rank.astype(np.int8))
+    time_s = first_s + recorded.time_s[block.present[0]]
+    before = np.concatenate([[0], ranks[:-1]])
+    plus5_at_s = _plus5_at_s(block.rows.temperatures_c, time_s) if entry.label == "event" else None
+    first_at_s = {
+        level: float(time_s[(ranks >= level.rank).argmax()]) for level in _LEVELS[1:] if (ranks >= level.rank).any()
+    }
     warned_at_s = first_at_s.get(Level.WARNING)
-    return TraceScore(
+    score = TraceScore(
         trace=entry.trace,
         label=entry.label,
-        pack_days=float(trace.time_s[-1] - trace.time_s[0]) / 86_400,
+        pack_days=float(recorded.time_s[-1] - recorded.time_s[0]) / 86_400,
         watch_at_s=first_at_s.get(Level.WATCH),
         warning_at_s=warned_at_s,
         critical_at_s=first_at_s.get(Level.CRITICAL),
         runaway_level_at_s=first_at_s.get(Level.RUNAWAY),
         runaway_at_s=entry.runaway_at_s,
         lead_s=None if warned_at_s is None or entry.runaway_at_s is None else entry.runaway_at_s - warned_at_s,
-        alarms=alarms,
-        reasons=tuple(reasons),
+        reasons=tuple(
+            f"{_LEVELS[ranks[row]]} at {time_s[row]:g} s: {'; '.join(_words(verdict, row, ranks[row], rules))}"
+            for row in np.flatnonzero(ranks > before).tolist()
+        ),
+        latency_s=None if warned_at_s is None or plus5_at_s is None else warned_at_s - plus5_at_s,
+        plus5_at_s=plus5_at_s,
+        alarms=int(((before < Level.WARNING.rank) & (ranks >= Level.WARNING.rank)).sum()),
+    )
+    return TraceVerdict(
+        score=score,
+        time_s=time_s,
+        ranks=ranks,
+        evidence=verdict.judgement.values if explain else {},
     )
 
 
 def score_report(scores: Sequence[TraceScore]) -> dict[str, Any]:
     """What `packwatch score --json` prints: the traces, and over all of them a summary."""
-    return {
-        "traces": [{name: value for name, value in asdict(score).items() if name != "alarms"} for score in scores],
-        "summary": _summary(scores),
-    }
+    return {"traces": [asdict(score) for score in scores], "summary": _summary(scores)}
+
+
+def _words(verdict: Verdict, row: int, rank: int, rules: Rules) -> Iterator[str]:
+    """Why the level rose at this row: by the ceilings, the evidence, or both."""
+    for k in np.flatnonzero(verdict.crossings.row == row):
+        if verdict.crossings.rank[k] == rank:
+            max_operating_c = DEFAULT_MAX_OPERATING_TEMPERATURE_C
+            yield from reasons_of(verdict.crossings, int(k), rules=rules, labels=(), max_operating_c=max_operating_c)
+    if verdict.judgement.rank[row] == rank and row in verdict.judgement.risen:
+        for each in reason_numbers(verdict.judgement, row):
+            numbers = ", ".join(f"{name} {value:.3g}" for name, value in each.numbers.items())
+            yield f"{each.kind} {each.channel} ({each.grade.name.lower()}): {numbers}"
+
+
+def _plus5_at_s(temperatures_c: NDArray[np.float32], time_s: NDArray[np.float64]) -> float | None:
+    """When a probe first stood RISE_C over its start, beyond the median probe where there are three or more."""
+    start_c = np.array(
+        [np.median(column[np.isfinite(column)][:_START_SAMPLES]) if np.isfinite(column).any() else np.nan
+         for column in temperatures_c.T]
+    )  # fmt: skip
+    risen_c = temperatures_c - start_c
+    if risen_c.shape[1] >= 3:
+        measured = np.isfinite(risen_c).sum(axis=1)
+        ordered = np.sort(risen_c, axis=1)
+        middle = np.take_along_axis(ordered, np.maximum(measured - 1, 0)[:, None] // 2, axis=1)
+        risen_c = risen_c - np.where(measured[:, None] >= 3, middle, 0)
+    risen = (risen_c >= RISE_C).any(axis=1)
+    return float(time_s[risen.argmax()]) if risen.any() else None
 
 
 def _summary(scores: Sequence[TraceScore]) -> dict[str, Any]:
@@ -120,6 +165,7 @@ def _summary(scores: Sequence[TraceScore]) -> dict[str, Any]:
     benign = [score for score in scores if score.label == "benign"]
     runaways = [score for score in events if score.runaway_at_s is not None]
     leads_s = [score.lead_s for score in runaways if score.lead_s is not None]
+    latencies_s = [score.latency_s for score in events if score.latency_s is not None]
     benign_days = sum(score.pack_days for score in benign)
     false_alarms = sum(score.alarms for score in benign)
     return {
@@ -132,10 +178,10 @@ def _summary(scores: Sequence[TraceScore]) -> dict[str, Any]:
         "share_of_runaways_with_5_min": (
             sum(lead_s >= SHORT_LEAD_S for lead_s in leads_s) / len(runaways) if runaways else None
         ),
+        "latency_s_median": float(np.median(latencies_s)) if latencies_s else None,
         "benign": len(benign),
         "benign_pack_days": benign_days,
         "false_alarms": false_alarms,
         "false_alarms_per_pack_day": false_alarms / benign_days if benign_days else None,
-        # The rule of three: with no event in N days the rate is below 3/N with 95 % confidence, and no more is known.
-        "false_alarms_per_pack_day_below": 3 / benign_days if benign_days and not false_alarms else None,
+        "false_alarms_per_pack_day_below": upper_bound_per_day(false_alarms, benign_days) if benign_days else None,
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from packwatch.cli import data, people, running, vehicles
+from packwatch.cli import data, judging, people, rules, running, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -22,6 +22,8 @@ app = typer.Typer(
 running.register(app)
 vehicles.register(app)
 data.register(app)
+judging.register(app)
+rules.register(app)
 people.register(app)
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from packwatch.cli.options import DataDir, Json, err, out, readable_errors
 
@@ -32,7 +29,6 @@ def register(app: typer.Typer) -> None:
     app.command("alert-log", rich_help_panel=group)(alert_log)
     app.command("verify", rich_help_panel=group)(verify)
     app.command("migrate-store", rich_help_panel="Look after the store")(migrate_store)
-    app.command("score", rich_help_panel="Judge the detector")(score)
 
 
 def export(
@@ -128,48 +124,6 @@ def migrate_store(
             highlight=False,
             soft_wrap=True,
         )
-
-
-def score(
-    folder: Annotated[Path, typer.Argument(metavar="TRACES_DIR", help="A folder of traces with an index.csv.")],
-    *,
-    as_json: Json = False,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="DIR", help="Write a picture of each trace here.")
-    ] = None,
-) -> None:
-    """Judge the detector against labelled traces: when each level came, the lead before runaway, false alarms."""
-    with readable_errors():
-        from packwatch.judging import plot_trace, score_folder
-
-        scored = score_folder(folder)
-        if plot is not None:
-            plot.mkdir(parents=True, exist_ok=True)
-            for trace, scored_trace in scored.traces:
-                plot_trace(trace, scored_trace, plot)
-        if as_json:
-            typer.echo(json.dumps(scored.report, indent=1))
-            return
-        _print_score(scored.report)
-
-
-def _print_score(report: Mapping[str, Any]) -> None:
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("trace", no_wrap=True)
-    for name in ("label", "days", "warning", "critical", "runaway", "recorded", "lead"):
-        table.add_column(name, justify="left" if name == "label" else "right", no_wrap=True)
-    for row in report["traces"]:
-        seconds = [row[f"{level}_s"] for level in ("warning_at", "critical_at", "runaway_level_at")]
-        cells = [_seconds(value) for value in (*seconds, row["runaway_at_s"], row["lead_s"])]
-        table.add_row(row["trace"].removesuffix(".csv"), row["label"], f"{row['pack_days']:.2f}", *cells)
-    out.print(table)
-    out.print("  times in seconds of each trace", highlight=False)
-    for name, value in report["summary"].items():
-        out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False)
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
 
 
 def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: datetime | None, output: Path) -> None:

@@ -46,6 +46,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """What a command may run into; imported only when something went wrong, so that commands start fast."""
     from alerts.rule_scenarios import ScenarioError
     from alerts.rules_file import RulesError
+    from alerts.scoring import ScoringError
     from firmware_sim.replay import ReplayError
     from ingest.stores.contract import StoreError
     from packwatch.addresses import AddressError
@@ -61,5 +62,5 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
     return (
         AddressError, BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, RulesError,
-        ScenarioError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError, OSError,
+        ScenarioError, ScoringError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError, OSError,
     )  # fmt: skip
