@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.detector.grading import caution, grade_all
 from alerts.detector.kinds import Grade
 from registry.kinds import Level
 
@@ -21,25 +22,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alerts.detector.filters import Floats
-    from alerts.detector.grading import Graded, Grades
+    from alerts.detector.grading import Grades
     from alerts.detector.rules import DetectorRules, FusionRules
     from alerts.detector.states import Columns
 
     Ranks = NDArray[np.int8]
 
 
-def slow_rank(c: Columns, rules: DetectorRules, graded: Graded, careful: Floats) -> Ranks:
-    """(B,) by all that changes slowly."""
+def slow_rank(c: Columns, rules: DetectorRules) -> Ranks:
+    """(B,) by all that changes slowly. What stands is held by less than what raised it."""
+    rank = _rank_by(c, rules, ease=1.0)
+    at = np.flatnonzero(rank < c.held)
+    if len(at):
+        some = c.take(at)
+        rank[at] = np.maximum(rank[at], np.minimum(_rank_by(some, rules, ease=rules.fusion.ease_share), some.held))
+    return rank
+
+
+def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
+    graded = grade_all(c, rules, ease=ease)
+    careful, _ = caution(c, rules, ease=ease)
     moves = np.maximum(graded.slope, graded.sum)
     pack = _highest(graded.voltage)
     collapse = _highest(graded.collapse)
     gas = _highest(graded.gas)
-    died = c.died.any(axis=1)
+    died = (c.died & (graded.spatial >= Grade.HINT)).any(axis=1)
     own_died = (c.died & (graded.spatial >= Grade.CLEAR)).any(axis=1)
     quick = _highest(graded.quick)
     heat = np.maximum(graded.heat, graded.rise)
     any_spatial = _highest(graded.spatial)
-    both = ((graded.spatial >= Grade.CLEAR) & (moves >= Grade.CLEAR)).any(axis=1)
+    sure = (graded.slope >= Grade.CLEAR) | (graded.sum >= Grade.STRONG)
+    both = ((graded.spatial >= Grade.CLEAR) & sure).any(axis=1)
+    both |= ((graded.spatial >= Grade.HINT) & (graded.slope >= Grade.STRONG)).any(axis=1)
     hints = ((graded.spatial >= Grade.HINT) & (moves >= Grade.HINT)).any(axis=1)
 
     support = (
@@ -74,6 +88,7 @@ def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats)
     rank = np.where(best >= Grade.STRONG, Level.WARNING.rank, rank)
     strong = quick >= Grade.STRONG
     critical = strong & (lower_c >= rules.quick.critical_c)
+    critical |= strong & (c.residual_c * careful[:, None] >= rules.fusion.critical_c)
     rank = np.where(critical.any(axis=1), Level.CRITICAL.rank, rank)
     # A steady rise of r degC/s stands r * window above the mean of the window.
     runaway = critical & (lower_c >= np.float32(rules.quick.runaway_c_per_s * rules.quick.window_s))
@@ -83,7 +98,7 @@ def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats)
 
 def hold(c: Columns, rules: FusionRules, now: Ranks, dt_s: Floats) -> None:
     """Let the level that stands follow the evidence `now`."""
-    below = now < c.held
+    below = (now < c.held) & ~((c.held >= Level.WARNING.rank) & c.died.any(axis=1))
     c.ease_s[:] = np.where(below, c.ease_s + dt_s, 0)
     after_s = np.array(
         [0, rules.watch_eases_s, rules.warning_eases_s, rules.critical_eases_s, rules.critical_eases_s], np.float32

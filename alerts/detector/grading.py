@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.kinds import Grade
+from alerts.detector.lanes import any_in_row
 from alerts.detector.readings import resolution
 from alerts.detector.spatial import scale_c
 from alerts.detector.voltages import volt_scale
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Grades = NDArray[np.int8]
 
 _COLLAPSED_ROWS = 2
+_GAS_HINT = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,11 +50,10 @@ class Graded:
     """(B, 3)"""
 
 
-def caution(c: Columns, rules: DetectorRules) -> tuple[Floats, Floats]:
-    """(B,) what thresholds on temperatures, and on voltages, are divided by; more where a level stands."""
+def caution(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> tuple[Floats, Floats]:
+    """(B,) what thresholds on temperatures, and on voltages, are divided by; `ease`: the share of them that holds."""
     factors = np.array([(each.caution, each.voltage_caution) for each in rules.profiles], np.float32)
-    held = np.where(c.held > 0, np.float32(rules.fusion.ease_share), np.float32(1))
-    return factors[c.profile, 0] / held, factors[c.profile, 1] / held
+    return factors[c.profile, 0] / np.float32(ease), factors[c.profile, 1] / np.float32(ease)
 
 
 def grade(value: Floats, scale: Floats, rules: GradeRules) -> Grades:
@@ -73,9 +74,21 @@ def grade_quick(c: Columns, rules: DetectorRules, careful: Floats) -> Grades:
     return np.where(coarse, grade(lower_c * careful[:, None], c.probe_noise_c, quick.grades), np.int8(0))
 
 
-def grade_all(c: Columns, rules: DetectorRules) -> Graded:
-    """Everything, for some packs."""
+def speaks(c: Columns, rules: DetectorRules) -> NDArray[np.bool_]:
+    """(B,) whether anything is far enough to be graded at all: nearly all packs are calm nearly always."""
     careful, volt_careful = caution(c, rules)
+    half_c = (np.float32(rules.spatial.grades.clear_at / 2) / careful)[:, None]
+    half_permille = (np.float32(-rules.voltage.grades.clear_at / 2) / volt_careful)[:, None]
+    found = any_in_row((c.short_c >= half_c) | (c.quick_c >= half_c) | c.died)
+    found |= any_in_row(c.sum_h > 0) | any_in_row((c.volt_permille <= half_permille) | (c.volt_low > 0))
+    found |= any_in_row(c.gas_log - c.gas_base_log >= np.float32(_GAS_HINT))
+    found |= (c.heat_c_per_h >= 0.5) | (np.fmax(c.heat_short_c, c.base_c) - c.heat_long_c >= 5)
+    return found
+
+
+def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
+    """Everything, for some packs, as if their thresholds were `ease` times as high."""
+    careful, volt_careful = caution(c, rules, ease=ease)
     scale = scale_c(c, rules.spatial)
     wide = careful[:, None]
     risen_c = c.short_c - c.long_c

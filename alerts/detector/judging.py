@@ -12,10 +12,11 @@ from alerts.detector.filters import share
 from alerts.detector.forecast import forecast_s
 from alerts.detector.fusion import hold, quick_rank, slow_rank, sum_up
 from alerts.detector.gases import learn_gases, take_gases
-from alerts.detector.grading import caution, grade_all, grade_quick
+from alerts.detector.grading import caution, grade_quick, speaks
 from alerts.detector.heat import follow_heat
 from alerts.detector.jumps import rise_quickly, set_jumps_aside
 from alerts.detector.kinds import Grade
+from alerts.detector.lanes import any_in_row
 from alerts.detector.readings import flag_faults, take_readings
 from alerts.detector.rows import Judgement
 from alerts.detector.spatial import learn_habits, residuals_of, scale_c, smooth_residuals
@@ -92,9 +93,7 @@ def judge(states: DetectorStates, rules: DetectorRules, rows: Rows, *, explain: 
 
 def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
     """One row of each of some packs, in place; packs whose row is late or empty stay as they are."""
-    counts = np.isfinite(step.temperatures_c).any(axis=1) | np.isfinite(step.voltages_v).any(axis=1)
-    counts |= np.isfinite(step.gases_ppm).any(axis=1)
-    counts &= step.sampled_at_ms >= c.newest_ms
+    counts = _measures(step) & (step.sampled_at_ms >= c.newest_ms)
     if not counts.all():
         at = np.flatnonzero(counts)
         if not len(at):
@@ -127,7 +126,7 @@ def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
     smooth_residuals(c, rules, residuals, dt_s)
 
     now = c.slow_rank.copy()
-    lively = np.flatnonzero((c.quick_c >= np.float32(rules.quick.grades.clear_at / 2)).any(axis=1))
+    lively = np.flatnonzero(any_in_row(c.quick_c >= np.float32(rules.quick.grades.clear_at / 2)))
     due = (c.tick_s >= TICK_S) | (c.held > 0)
     if len(lively):
         some = c.take(lively)
@@ -147,6 +146,14 @@ def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
     hold(c, rules.fusion, now, dt_s)
 
 
+def _measures(step: _Step) -> NDArray[np.bool_]:
+    """(B,) whether a row holds anything at all: a lost frame does not."""
+    measures = any_in_row(np.isfinite(step.temperatures_c))
+    if not measures.all():
+        measures |= any_in_row(np.isfinite(step.voltages_v)) | any_in_row(np.isfinite(step.gases_ppm))
+    return measures
+
+
 def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
     """Look at the slow evidence, and learn."""
     elapsed_s = np.where(np.isfinite(c.tick_s), c.tick_s, np.float32(0))
@@ -159,8 +166,11 @@ def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
     learn_gases(c, rules.gas, elapsed_s)
     follow_heat(c, rules.heat, ambient_c, elapsed_s)
     flag_faults(c, rules)
-    careful, _ = caution(c, rules)
-    c.slow_rank[:] = slow_rank(c, rules, grade_all(c, rules), careful)
+    c.slow_rank[:] = 0
+    at = np.flatnonzero(speaks(c, rules))
+    if len(at):
+        some = c if len(at) == len(c.held) else c.take(at)
+        c.slow_rank[at] = slow_rank(some, rules)
 
 
 def _step_of(rows: Rows, at: Any) -> _Step:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.detector.lanes import any_in_row
 from alerts.detector.readings import resolution
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from alerts.detector.spatial import Residuals
     from alerts.detector.states import Columns
 
+_LEAST_C = 0.3
+"""degC. Less after a jump is no heat that goes on. **assumed**"""
+_SPIKE_NOISE_C = 1.0
+"""degC. A probe that jumped and came back is noisy for a while. **assumed**"""
 _SUPPORT_S = 60.0
 """A voltage that moved so shortly before supports a jump. **assumed**"""
 
@@ -27,8 +32,7 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     c.jump_s += dt_s[:, None]
     step_c = residuals.step_c
     sure_c = np.float32(rules.jump_c)
-    lively = (np.abs(step_c) >= sure_c).any(axis=1) | (c.jump_c != 0).any(axis=1)
-    at = np.flatnonzero(lively)
+    at = np.flatnonzero(any_in_row((np.abs(step_c) >= sure_c) | (c.jump_c != 0)))
     if not len(at):
         return
     now_c, step_c = residuals.now_c[at], step_c[at]
@@ -42,7 +46,9 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     sign = np.sign(jump_c)
     onward_c = (now_c - before_c) * sign
     size_c = np.abs(jump_c)
-    least_c = np.maximum(np.maximum(np.float32(rules.jump_goes_on) * size_c, 4 * noise_c), np.maximum(2 * res, 1))
+    least_c = np.maximum(
+        np.maximum(np.float32(rules.jump_goes_on) * size_c, 5 * noise_c), np.maximum(2 * res, np.float32(_LEAST_C))
+    )
     goes_on = pending & seen & (sign > 0) & (onward_c >= least_c) & (step_c > 0)
     returns = pending & seen & (onward_c <= -np.float32(0.5) * size_c) & (step_c * sign <= -np.float32(0.3) * size_c)
     gradual = np.abs(step_c) < np.float32(0.3) * size_c
@@ -55,9 +61,13 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     c.offset_c[at] += np.where(over, jump_c, 0)
     jump_c = np.where(heat | returns | over, 0, jump_c)
     c.jump_s[at] = np.where(heat, np.float32(np.inf), since_s)
+    spike_c = np.minimum(np.float32(0.3) * size_c, np.float32(_SPIKE_NOISE_C))
+    c.probe_noise_c[at] = np.where(returns, np.maximum(noise_c, spike_c), noise_c)
 
     # A new one: it comes out of the flat.
-    large_c = np.maximum(np.maximum(sure_c, np.float32(rules.jump_sigmas) * noise_c), 3 * res)
+    large_c = np.maximum(
+        np.maximum(sure_c, np.float32(rules.jump_sigmas) * noise_c), np.float32(rules.jump_resolutions) * res
+    )
     flat = np.abs(quick_c) < np.float32(0.25) * np.abs(step_c)
     begins = seen & ~pending & (np.abs(step_c) >= large_c) & flat & (c.moved_s[at] > _SUPPORT_S)[:, None]
     jump_c = np.where(begins, step_c, jump_c)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.kinds import Fault
+from alerts.detector.lanes import any_in_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from alerts.detector.filters import Floats
     from alerts.detector.rules import DetectorRules, FaultRules
     from alerts.detector.states import Columns
+
+
+_LARGEST_RESOLUTION_C = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,8 +43,7 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
     dt = dt_s[:, None]
     change_c = np.abs(temperatures_c - c.last_c)
     changed = fresh & ~(change_c <= np.float32(1e-4))
-    smallest = np.fmin.reduce(np.where(changed & (change_c < 5), change_c, np.float32(np.nan)), axis=1, initial=np.nan)
-    c.resolution_c[:] = np.fmin(c.resolution_c, smallest)
+    _learn_resolution(c, changed, change_c)
     c.age_s += dt
     c.age_s[fresh] = 0
     c.still_s += dt
@@ -51,6 +54,14 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
     c.interval_s[:] = np.where(dt_s > 0, np.where(np.isnan(usual), dt_s, usual), c.interval_s)
     valid = (c.age_s <= open_after_s(c, rules)[:, None]) & (c.fault != Fault.STUCK)
     return Readings(fresh=fresh, valid=valid, dt_s=dt_s)
+
+
+def _learn_resolution(c: Columns, changed: NDArray[np.bool_], change_c: Floats) -> None:
+    finer = changed & ~(change_c >= c.resolution_c[:, None]) & (change_c < _LARGEST_RESOLUTION_C)
+    at = np.flatnonzero(any_in_row(finer))
+    if len(at):
+        smallest_c = np.where(finer[at], change_c[at], np.float32(np.inf)).min(axis=1)
+        c.resolution_c[at] = np.fmin(c.resolution_c[at], smallest_c)
 
 
 def open_after_s(c: Columns, rules: FaultRules) -> Floats:
@@ -94,6 +105,6 @@ def flag_faults(c: Columns, rules: DetectorRules) -> None:
     lost = gone | stuck
     was_good = (c.fault == Fault.OK) | (c.fault == Fault.NOISY) | (c.fault == Fault.JUMP)
     suspicious = (c.held > 0)[:, None]
-    died = lost & was_good & suspicious & np.isfinite(c.residual_c)
+    died = lost & was_good & suspicious & np.isfinite(c.residual_c) & ~stuck
     c.died[:] = (c.died | died) & lost & suspicious
     c.fault[:] = now

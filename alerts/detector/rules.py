@@ -49,6 +49,8 @@ class SpatialRules:
     scale_at_least_c: float
     scale_at_least_resolutions: float
     """Times the sensor's resolution."""
+    scale_of_common_rise: float
+    """Share of the whole pack's rise within an hour: what warms in use, or in the sun, warms unevenly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,8 @@ class VoltageRules:
     offset_days: float
     scale_prior_permille: float
     scale_at_least_permille: float
+    scale_of_common_change: float
+    """Share of the median's change within an hour: cells that carry current differ more."""
     comparable: float
     """A channel beyond this factor of the median measures something else, such as the whole pack."""
     collapse: float
@@ -156,6 +160,8 @@ class FaultRules:
     """The others move by at least so many times the resolution."""
     jump_c: float
     jump_sigmas: float
+    jump_resolutions: float
+    """A jump passes all three."""
     jump_goes_on: float
     """Share of a jump that follows it in the same direction when it is heat."""
     jump_cools: float

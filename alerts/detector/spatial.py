@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.filters import median_of_others, share
+from alerts.detector.lanes import count_in_row, sum_of_row
 from alerts.detector.readings import resolution
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from alerts.detector.states import Columns
 
 _NOISE_WINDOW_S = 900.0
+_LARGEST_REVERSAL_C = 8.0
 _LARGEST_NOISE_STEP = 0.2
 """A mean over fewer than five changes would be no mean."""
 
@@ -38,7 +40,7 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
 
     The offset of a first row is bounded: a pack may come with a hot probe.
     """
-    count = readings.valid.sum(axis=1)
+    count = count_in_row(readings.valid)
     enough = count >= rules.fewest_probes
     unknown = np.isnan(c.offset_c)
     if unknown.any():
@@ -77,14 +79,29 @@ def smooth_residuals(c: Columns, rules: DetectorRules, residuals: Residuals, dt_
     """Move the means of each row, and the noise from reading to reading."""
     now_c = residuals.now_c
     seen = np.isfinite(now_c)
-    change_c = np.abs(residuals.step_c)
-    change_c = np.minimum(change_c, 4 * c.probe_noise_c + np.float32(0.02))
-    moved = np.minimum(share(dt_s, _NOISE_WINDOW_S), np.float32(_LARGEST_NOISE_STEP))[:, None]
-    np.copyto(c.probe_noise_c, c.probe_noise_c + moved * (change_c - c.probe_noise_c), where=np.isfinite(change_c))
+    _learn_noise(c, residuals.step_c, dt_s)
+    frozen = c.still_s > rules.fault.stuck_after_s
+    if frozen.any():  # a reading that stands still does not rise because the others fall: it may be stuck
+        now_c = np.where(frozen, np.minimum(now_c, c.last_c - c.offset_c - c.jump_c - c.base_then_c), now_c)
     for mean, window_s in ((c.short_c, rules.spatial.window_s), (c.long_c, rules.slope.window_s)):
         began = np.where(np.isnan(mean), now_c, mean)
         np.copyto(mean, began + share(dt_s, window_s)[:, None] * (now_c - began), where=seen)
-    np.copyto(c.residual_c, now_c, where=seen)
+    np.copyto(c.residual_c, residuals.now_c, where=seen)
+
+
+def _learn_noise(c: Columns, step_c: Floats, dt_s: Floats) -> None:
+    """What goes up and straight down again is noise, and is learnt at once: heat does not do that."""
+    change_c = np.abs(step_c)
+    seen = np.isfinite(change_c)
+    bounded_c = np.minimum(change_c, 4 * c.probe_noise_c + np.float32(0.02))
+    moved = np.minimum(share(dt_s, _NOISE_WINDOW_S), np.float32(_LARGEST_NOISE_STEP))[:, None]
+    noise_c = c.probe_noise_c + moved * (bounded_c - c.probe_noise_c)
+    back_and_forth = step_c * c.step_c < -4 * np.square(c.probe_noise_c)
+    if back_and_forth.any():
+        lower_c = np.minimum(np.minimum(change_c, np.abs(c.step_c)), np.float32(_LARGEST_REVERSAL_C))
+        noise_c = np.where(back_and_forth, np.maximum(noise_c, np.float32(0.5) * lower_c), noise_c)
+    np.copyto(c.probe_noise_c, noise_c, where=seen)
+    np.copyto(c.step_c, step_c, where=seen)
 
 
 def scale_c(c: Columns, rules: SpatialRules) -> Floats:
@@ -96,8 +113,10 @@ def scale_c(c: Columns, rules: SpatialRules) -> Floats:
     floor_c = np.fmax(np.float32(rules.scale_at_least_c), np.float32(rules.scale_at_least_resolutions) * resolution(c))
     pack_c = np.where(np.isnan(c.spread_c), prior, c.spread_c)
     own_c = np.where(np.isnan(c.wander_c), prior, c.wander_c)
-    noise_c = np.float32(0.5) * c.probe_noise_c
-    scale: Floats = np.maximum(np.maximum(np.maximum(own_c, pack_c[:, None]), noise_c), floor_c[:, None])
+    rise_c = np.abs(c.base_c - c.heat_long_c)
+    common_c = np.float32(rules.scale_of_common_rise) * np.where(np.isnan(rise_c), np.float32(0), rise_c)
+    pack_c = np.maximum(np.maximum(pack_c, common_c), floor_c)
+    scale: Floats = np.maximum(np.maximum(own_c, np.float32(0.5) * c.probe_noise_c), pack_c[:, None])
     return scale
 
 
@@ -124,7 +143,9 @@ def learn_habits(c: Columns, rules: SpatialRules, elapsed_s: Floats, *, frozen: 
     began = np.where(np.isnan(c.wander_c), np.float32(rules.scale_prior_c), c.wander_c)
     c.wander_c[:] = np.where(known & settled[:, None], began + moved * (bounded_c - began), began)
     counted = np.isfinite(c.residual_c)
-    total = np.where(counted, c.wander_c, 0).sum(axis=1)
-    c.spread_c[:] = total / np.maximum(counted.sum(axis=1), 1)
-    total = np.where(counted, np.minimum(c.probe_noise_c, 2 * c.noise_c[:, None]), 0).sum(axis=1)
-    c.noise_c[:] = np.where(counted.any(axis=1), np.fmax(total / np.maximum(counted.sum(axis=1), 1), 0.005), c.noise_c)
+    number = count_in_row(counted)
+    least = np.maximum(number, 1).astype(np.float32)
+    c.spread_c[:] = sum_of_row(np.where(counted, c.wander_c, np.float32(0))) / least
+    bounded_c = np.where(counted, np.minimum(c.probe_noise_c, 2 * c.noise_c[:, None]), np.float32(0))
+    mean_c = np.fmax(sum_of_row(bounded_c) / least, np.float32(0.005))
+    c.noise_c[:] = np.where(number > 0, mean_c, c.noise_c)

@@ -83,6 +83,8 @@ class Columns:
     """(B, T) latest residual: reading less offset less median."""
     probe_noise_c: NDArray[np.float32] = field(metadata=_probe(0.1))
     """(B, T) mean change of the residual between readings."""
+    step_c: NDArray[np.float32] = field(metadata=_probe())
+    """(B, T) latest change of the residual."""
     before_c: NDArray[np.float32] = field(metadata=_probe())
     """(B, T) mean residual of the last minute or two, which quick rises start from."""
     quick_c: NDArray[np.float32] = field(metadata=_probe())
@@ -130,6 +132,9 @@ class Columns:
     volt_scale_permille: NDArray[np.float32] = field(metadata=_voltage(np.nan))
     volt_low: NDArray[np.uint8] = field(metadata=_voltage(0, np.uint8))
     """(B, V) rows running in which it was collapsed."""
+    volt_now_v: NDArray[np.float32] = field(metadata=_pack(np.nan))
+    volt_mean_v: NDArray[np.float32] = field(metadata=_pack(np.nan))
+    """The median channel, and its mean over an hour."""
     moved_s: NDArray[np.float32] = field(metadata=_pack(np.inf))
     """Since a voltage moved against the others."""
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alerts.detector.filters import share
+from alerts.detector.filters import follow, share
+from alerts.detector.lanes import any_in_row, count_in_row
 
 if TYPE_CHECKING:
     from alerts.detector.filters import Floats
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from alerts.detector.states import Columns
 
 _FEWEST = 3
+_COMMON_S = 3600.0
 _ALIVE_V = 0.1
 """Below it a channel is not connected, or its cell is gone: a wild zero is no collapse."""
 
@@ -24,13 +26,14 @@ def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) 
     if volts.shape[1] < _FEWEST:
         return
     alive = volts > _ALIVE_V  # NaN is not
-    count = alive.sum(axis=1)
+    count = count_in_row(alive)
     ordered = np.sort(np.where(alive, volts, np.float32(np.inf)), axis=1)
     row = np.arange(len(volts))
     middle = np.float32(0.5) * (
         ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, np.minimum(count // 2, volts.shape[1] - 1)]
     )
     middle = np.where(count >= _FEWEST, middle, np.float32(np.nan))[:, None]
+    c.volt_now_v[:] = np.where(count >= _FEWEST, middle[:, 0], c.volt_now_v)
     ratio = volts / middle
     comparable = alive & (ratio < rules.comparable) & (ratio > 0.2)
     deviation = np.where(comparable, (ratio - 1) * np.float32(1000), np.float32(np.nan))
@@ -44,7 +47,7 @@ def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) 
     mean = np.where(np.isnan(c.volt_permille), deviation, c.volt_permille)
     step = deviation - mean
     far = np.maximum(np.float32(rules.moved_permille), 8 * volt_scale(c, rules))
-    c.moved_s[(step < -far).any(axis=1)] = 0
+    c.moved_s[any_in_row(step < -far)] = 0
     np.copyto(c.volt_permille, mean + share(dt_s, rules.window_s)[:, None] * step, where=np.isfinite(deviation))
 
 
@@ -52,11 +55,14 @@ def volt_scale(c: Columns, rules: VoltageRules) -> Floats:
     """(B, V) thousandths: what a deviation of nothing wrong is like."""
     prior = np.float32(rules.scale_prior_permille)
     own = np.where(np.isnan(c.volt_scale_permille), prior, c.volt_scale_permille)
-    return np.maximum(own, np.float32(rules.scale_at_least_permille))
+    change = np.abs(c.volt_now_v / c.volt_mean_v - 1) * np.float32(1000 * rules.scale_of_common_change)
+    least = np.fmax(np.float32(rules.scale_at_least_permille), change)
+    return np.maximum(own, least[:, None])
 
 
 def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
     """Learn offsets and scales at a tick; slower while the channel or its pack is suspicious."""
+    c.volt_mean_v[:] = follow(c.volt_mean_v, c.volt_now_v, share(elapsed_s, _COMMON_S))
     deviation = c.volt_permille
     known = np.isfinite(deviation)
     scale = volt_scale(c, rules)
