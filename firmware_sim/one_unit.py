@@ -34,6 +34,9 @@ LEDGER_NAME = "ledger.jsonl"
 JUMP_S = 20.0
 """How far the clock jumps ahead: beyond anything that a network's delay explains. **assumed**"""
 
+FILLED = 0.8
+"""Samples of a frame fill so much of its interval: it begins after the frame before, though timers come late."""
+
 
 class Unit:
     """One boot of the unit: flash, ledger, firmware and link."""
@@ -65,6 +68,7 @@ class Unit:
             host=host, port=int(port), username=options.username, password=options.password, tls=False
         )
         self._link = UnitLink(self.firmware, access)
+        self._newest_tick_ms = -1
 
     async def run(self) -> None:
         """Sample and deliver until cancelled."""
@@ -97,11 +101,14 @@ class Unit:
     def _take(self, now_s: float) -> None:
         """One frame of samples, the last of them taken now: into the flash, then into the ledger, then on its way."""
         options = self._options
-        period_ms = max(1, round(options.interval * 1000 / options.rows))
+        period_ms = max(1, int(FILLED * options.interval * 1000 / options.rows))
         span_ms = (options.rows - 1) * period_ms
         tick_ms = self._clock.tick_ms(now_s) - span_ms
-        if tick_ms < 0:  # the frame would have begun before the boot
+        if (
+            tick_ms <= self._newest_tick_ms
+        ):  # the frame would begin before the boot, or before the frame before it ended
             return
+        self._newest_tick_ms = tick_ms + span_ms
         taken_at_ms = time.time_ns() // 1_000_000 - span_ms
         rows = pattern_rows(
             seed=options.seed,

@@ -1,5 +1,6 @@
 """The unit as a program: killed at any moment, it delivers what its ledger says it took."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -97,3 +98,13 @@ def test_a_ledger_line_that_was_cut_short_is_left_out(tmp_path):
     ledger.write(Lost(boot_id="1-a", frame=0))
     ledger.close()
     assert list(read_ledger(path)) == [entry, Lost(boot_id="1-a", frame=0)]
+
+
+async def test_a_frame_begins_after_the_one_before_it(gateway, start, tmp_path, eventually):
+    unit = start("--rows", "50")
+    await eventually(lambda: len(gateway.frames) > 40)
+    unit.terminate()
+    assert unit.wait(10) == 0
+    entries = [took(tmp_path)[key] for key in sorted(took(tmp_path))]
+    for before, after in itertools.pairwise(entries):
+        assert before.tick_ms + (before.rows - 1) * before.period_ms < after.tick_ms
