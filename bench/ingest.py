@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -216,21 +217,22 @@ def child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def run_influx_part(folder: Path, messages: int, window: int) -> dict[str, Any]:
+def run_influx_part(folder: Path, prepared: Path, messages: int, window: int) -> dict[str, Any]:
     """Part (c): the bare poster first, then the whole of ingest, into one InfluxDB."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     server_folder = folder / "influxdb"
     server_folder.mkdir()
     with influxd(server_folder, port) as server:
-        bare = bare_values_per_s(url, frames=max(10, messages // 1000), rows=60)
+        bare = bare_values_per_s(url, frames=max(10, messages // 100), rows=60)
         settings = {"PACKWATCH_STORE__KIND": "influxdb", "PACKWATCH_STORE__URL": url}
-        part = run_part(folder, 60, messages, window, settings=settings, others={"influxd": server.pid})
+        part = run_part(folder, prepared, 60, messages, window, settings=settings, others={"influxd": server.pid})
     return {**part, "bare_values_per_s": round(bare), "ratio": round(part["values_per_s"] / bare, 3)}
 
 
 def run_part(
     folder: Path,
+    prepared: Path,
     rows: int,
     messages: int,
     window: int,
@@ -238,9 +240,12 @@ def run_part(
     settings: Mapping[str, str] | None = None,
     others: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Publish `messages` messages of `rows` samples; returns rates and what each process took, `others` by pid too."""
+    """Publish `messages` messages of `rows` samples to a service that begins with the `prepared` data directory.
+
+    Returns rates, and what each process took, `others` by pid too.
+    """
     data_dir, http, mqtt = folder / "data", free_port(), free_port()
-    prepare(data_dir)
+    shutil.copytree(prepared, data_dir)
     with (folder / "up.log").open("wb") as log:
         up = subprocess.Popen(
             [
@@ -335,13 +340,15 @@ def main(arguments: Sequence[str]) -> None:
     chosen = options.parse_args(arguments)
     parts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared"
+        prepare(prepared)
         for name, rows, messages, window in (("live", 1, chosen.live, 60_000), ("batched", 60, chosen.batched, 8_000)):
             if messages:
                 (Path(scratch) / name).mkdir()
-                parts[name] = run_part(Path(scratch) / name, rows, whole_rounds(messages), window)
+                parts[name] = run_part(Path(scratch) / name, prepared, rows, whole_rounds(messages), window)
         if chosen.influx:
             (Path(scratch) / "influx").mkdir()
-            parts["influx"] = run_influx_part(Path(scratch) / "influx", whole_rounds(chosen.influx), 3_000)
+            parts["influx"] = run_influx_part(Path(scratch) / "influx", prepared, whole_rounds(chosen.influx), 3_000)
     result = {
         "live_messages_per_s": parts.get("live", {}).get("messages_per_s"),
         "batched_values_per_s": parts.get("batched", {}).get("values_per_s"),
