@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alerts.batches import rows_of
 from telemetry.samples import SINGLE_CHANNELS
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class Ordering:
             first = int(np.searchsorted(at_ms, line.newest_ms, side="right"))
             if first == len(at_ms):
                 continue
-            through.append(received if not first else replace(received, batch=_rows_from(received.batch, first)))
+            through.append(received if not first else replace(received, batch=rows_of(received.batch, first)))
             line.newest_ms = int(at_ms[-1])
         return through
 
@@ -181,20 +182,6 @@ def _place(received: ReceivedBatch) -> tuple[int, int]:
 
 def _newest_ms(held: Sequence[ReceivedBatch]) -> int:
     return max(int(received.batch.sampled_at_ms[-1]) for received in held)
-
-
-def _rows_from(batch: SampleBatch, first: int) -> SampleBatch:
-    columns: dict[str, Any] = {
-        name: None if (column := getattr(batch, name)) is None else column[first:] for name in SINGLE_CHANNELS
-    }
-    return replace(
-        batch,
-        sampled_at_ms=batch.sampled_at_ms[first:],
-        temperatures_c=batch.temperatures_c[first:],
-        voltages_v=batch.voltages_v[first:],
-        quality=batch.quality[first:],
-        **columns,
-    )
 
 
 def _merged(ready: Sequence[ReceivedBatch]) -> ReceivedBatch:

@@ -45,10 +45,10 @@ def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_rea
     """
     circumstances = []
     if late_by_ms > 0:
-        circumstances.append(f"late: sampled {_duration(late_by_ms / 1000)} before the newest sample of its unit")
+        circumstances.append(f"late: sampled {duration_words(late_by_ms / 1000)} before the newest sample of its unit")
     elif received.batch.historical:
         delay_s = (received.received_at_ms - int(received.batch.sampled_at_ms[-1])) / 1000
-        circumstances.append(f"late: kept by the gateway, and sent {_duration(delay_s)} after it was sampled")
+        circumstances.append(f"late: kept by the gateway, and sent {duration_words(delay_s)} after it was sampled")
     if np.any(received.batch.quality & Quality.TIME_IMPOSSIBLE):
         circumstances.append("its unit's clock was impossibly wrong: taken as sampled when it was received")
     match received.batch.provenance:
@@ -65,7 +65,8 @@ def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_rea
     return circumstances
 
 
-def _duration(seconds: float) -> str:
+def duration_words(seconds: float) -> str:
+    """Rounded, for people."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

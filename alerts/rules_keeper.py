@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from alerts.rules import Rules
     from registry.registry import Registry
 
 LOOK_EVERY_S = 2.0
@@ -104,13 +103,13 @@ class RulesKeeper:
         """As it is now."""
         return RulesStatus(in_force=self.in_force.name, trouble=self.trouble, refused=self.refused)
 
-    async def run(self, use: Callable[[Rules], None]) -> None:
+    async def run(self, use: Callable[[LoadedRules], None]) -> None:
         """Follow the file until cancelled; `use` gets each new rules on the event loop."""
         while True:
             await asyncio.sleep(self._look_every_s)
             found = await asyncio.to_thread(self._look)
             if found.stamp != self._stamp and self._take(found, before=self.in_force):
-                use(self.in_force.rules)
+                use(self.in_force)
             await self._note()
 
     def _take(self, found: _Found, *, before: LoadedRules) -> bool:

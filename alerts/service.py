@@ -19,18 +19,23 @@ import structlog
 from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
-from alerts.levels import Settled, Standing, Transition
+from alerts.levels import Transition
 from alerts.lifecycle import Action
-from alerts.rules import RULES, Rules
+from alerts.resuming import Resumed, Resumer, is_level, reconcile, standing_of
+from alerts.rules_file import shipped_rules
 from alerts.silence import SilenceWatch
 from alerts.teller import Teller
+from alerts.told import ended_lately, histories, marked_late, told_until_ms
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
 from registry.kinds import AlertKind, AlertState
-from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
 
+    from alerts.history import SampleHistory
+    from alerts.rules_file import LoadedRules
+    from registry.enrolment import Assignment
     from registry.records import Alert
     from registry.registry import Registry
     from telemetry.samples import PositionFix, ReceivedBatch
@@ -45,8 +50,8 @@ HELD_BATCHES_KEPT = 2_000
 """**Assumed**: batches of new units that wait for the registry; one more, and all are evaluated as unregistered."""
 STORED_WITHIN_S = 2.0
 """s that a person waits for the registry; then the step is kept here, and saved later."""
-ENDED_ALERTS_RESTORED = 500
-"""**Assumed**: ended alerts whose samples may still come again after a restart."""
+SNAPSHOT_EVERY_S = 60.0
+"""s between snapshots of what the engine remembers."""
 _WORSE = frozenset({Action.RAISE, Action.WORSEN, Action.RENEW})
 _ENGINES_STEPS = _WORSE | {Action.EASE, Action.CLEAR}
 
@@ -88,18 +93,31 @@ class AlertService:
         listeners: Sequence[Callable[[Alert], None]] = (),
         fleets: Sequence[str] = (),
         now: Callable[[], datetime] = _utc_now,
-        rules: Rules = RULES,
+        rules: LoadedRules | None = None,
+        snapshot_path: Path | None = None,
+        snapshot_every_s: float = SNAPSHOT_EVERY_S,
+        history: SampleHistory | None = None,
     ) -> None:
-        """`fleets`: those whose stream it gets, empty = all. Another worker watches the others, and their alerts."""
+        """`fleets`: those whose stream it gets, empty = all. Another worker watches the others, and their alerts.
+
+        `rules` None: the shipped ones. `snapshot_path`: where the engine's state outlives the program; `history`: where
+        samples are that came after it.
+        """
         self._registry = registry
         self._fleets = frozenset(fleets)
         self._now = now
-        self._engine = Engine(rules)
+        self._rules = shipped_rules() if rules is None else rules
+        self._engine = Engine(self._rules.rules)
+        self._resumer = Resumer(self._engine, path=snapshot_path, history=history, fleets=fleets)
+        self._snapshot_every_s = snapshot_every_s
         self._book = AlertBook(lambda: uuid4().hex)
         self._silence = SilenceWatch()
         self._backlog = Backlog(registry, refused=self._look_again)
         self._teller = Teller(self._backlog, publish=publish, listeners=listeners)
+        self.resumed = Resumed()
+        """How it went on at the start."""
         self._revision = -1
+        self._watched: list[Assignment] = []
         self._held: list[ReceivedBatch] = []
         self._held_since_ms = 0
         self._unknown: set[str] = set()
@@ -112,7 +130,7 @@ class AlertService:
         """Take over assignments, open alerts, and what ended lately. Raises RegistryError."""
         await self._refresh()
         open_alerts = await asyncio.to_thread(self._registry.open_alerts)
-        for alert, settled in await asyncio.to_thread(_ended_lately, self._registry):
+        for alert, settled in await asyncio.to_thread(ended_lately, self._registry):
             if not self._watches(alert.fleet_id):
                 continue
             self._engine.restore(subject_of(alert), settled=settled)
@@ -121,12 +139,22 @@ class AlertService:
             if not self._watches(alert.fleet_id):
                 continue
             self._book.put(alert)
-            subject = subject_of(alert)
-            if subject.kind is AlertKind.SILENCE:
-                self._silence.restore(subject)
-            elif alert.state is not AlertState.CLEARED:
-                self._engine.restore(subject, standing=_standing(alert))
+            if alert.kind is AlertKind.SILENCE:
+                self._silence.restore(subject_of(alert))
             self._teller.tell_now(alert)
+        await self._resume()
+
+    async def _resume(self) -> None:
+        """Go on from the snapshot, and evaluate what the store has after it. Only what is news is told."""
+        now_ms = ms_from_utc(self._now())
+        told_ms = told_until_ms(await asyncio.to_thread(histories, self._registry))
+        self.resumed = resumed = await self._resumer.resume(self._watched, now_ms)
+        news = [each for each in resumed.transitions if each.sampled_at_ms > told_ms.get(each.subject, -1)]
+        self._take([marked_late(each, now_ms) for each in news])
+        reconcile(self._engine, {subject_of(each): each for each in self._book.open_alerts() if is_level(each)})
+        self._log.info(
+            "resumed", snapshot=resumed.refused or "used", samples=resumed.samples, news=len(news), gap=resumed.gap
+        )
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
         """Evaluate batches of any units, in their order of arrival. Never waits."""
@@ -142,9 +170,10 @@ class AlertService:
                 self._evaluate_held()
         self._evaluate(ready)
 
-    def use_rules(self, rules: Rules) -> None:
+    def use_rules(self, rules: LoadedRules) -> None:
         """Go by other rules from the next sample on."""
-        self._engine.use_rules(rules)
+        self._engine.use_rules(rules.rules)
+        self._rules = rules
 
     def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
         """Ingest offers positions to whom it offers batches; no level depends on them."""
@@ -158,8 +187,10 @@ class AlertService:
                 tasks.create_task(self._teller.run_publishing(), name="alerts: publish")
                 tasks.create_task(self._follow_registry(), name="alerts: follow the registry")
                 tasks.create_task(self._watch(), name="alerts: watch")
+                tasks.create_task(self._keep_snapshot(), name="alerts: snapshot")
         finally:
             await self._backlog.drain()
+            await self._save_snapshot()
 
     async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert:
         """A person has seen the alert. Returns it as it is then, when it is in the registry and listeners know.
@@ -267,7 +298,7 @@ class AlertService:
             again = []
         self._adopt(kept, release=not again)
         if kept.state is not AlertState.CLOSED and any(step.event.action == Action.CLOSE for step in refused):
-            self._engine.restore(subject_of(kept), standing=_standing(kept))  # the closing released it, and is void
+            self._engine.restore(subject_of(kept), standing=standing_of(kept))  # the closing released it, and is void
         for step in again:
             for change in self._book.take(_transition(step), self._now()):
                 self._pass_on(change)
@@ -306,8 +337,8 @@ class AlertService:
         self._revision = revision
         self._unknown.clear()
         self._engine.assign(assignments)
-        watched = [each for each in assignments if self._watches(each.fleet_id)]
-        self._silence.assign(watched, ms_from_utc(self._now()))
+        self._watched = [each for each in assignments if self._watches(each.fleet_id)]
+        self._silence.assign(self._watched, ms_from_utc(self._now()))
 
     async def _name_vehicles(self) -> None:
         """Of the gateways whose units nobody registered."""
@@ -330,6 +361,16 @@ class AlertService:
             if version is not None and version < theirs.version and not self._backlog.holds(theirs.alert_id):
                 self._adopt(theirs)
 
+    async def _keep_snapshot(self) -> None:
+        while True:
+            await asyncio.sleep(self._snapshot_every_s)
+            await self._save_snapshot()
+
+    async def _save_snapshot(self) -> None:
+        """While a change waits for the registry there is none: what a kill then loses is evaluated again."""
+        if not len(self._backlog) and not self._held:
+            await self._resumer.save(ms_from_utc(self._now()), self._rules.content_hash)
+
     async def _watch(self) -> None:
         while True:
             now_ms = ms_from_utc(self._now())
@@ -343,10 +384,6 @@ class AlertService:
             self._take(self._silence.check(now_ms, suspicious))
             self._teller.end_topics(now_ms)
             await asyncio.sleep(CHECK_EVERY_S)
-
-
-def _standing(alert: Alert) -> Standing:
-    return Standing(level=alert.level, peak=alert.peak_level, since_ms=ms_from_utc(alert.sampled_at))
 
 
 def _transition(change: AlertChange) -> Transition:
@@ -365,22 +402,3 @@ def _transition(change: AlertChange) -> Transition:
         fleet_id=alert.fleet_id,
         renewed=event.action == Action.RENEW,
     )
-
-
-def _ended_lately(registry: Registry) -> list[tuple[Alert, Settled | None]]:
-    """Alerts that ended, and what each settled: from its first sample to the newest that its history names.
-
-    Oldest first, so that a subject's latest stays. A replay settles nothing: the next one is another history.
-    """
-    found: list[tuple[Alert, Settled | None]] = []
-    for alert in reversed(registry.alerts(limit=ENDED_ALERTS_RESTORED)):
-        if alert.state not in {AlertState.CLEARED, AlertState.CLOSED}:
-            continue
-        events = registry.alert_events(alert.alert_id)
-        until = max((event.sampled_at for event in events if event.sampled_at is not None), default=None)
-        if until is None or alert.provenance is Provenance.REPLAYED:
-            found.append((alert, None))
-            continue
-        from_ms = ms_from_utc(alert.sampled_at)
-        found.append((alert, Settled(from_ms=from_ms, until_ms=ms_from_utc(until), peak=alert.peak_level)))
-    return found

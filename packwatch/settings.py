@@ -140,7 +140,7 @@ class StoreSection(BaseModel):
     """The token for an InfluxDB 2: it must read and write buckets and their mappings (DBRP)."""
     threads: int = Field(default=2, ge=1, le=64)
     """DuckDB's worker threads."""
-    memory_limit_mb: int = Field(default=512, ge=64)
+    memory_limit_mb: int = Field(default=192, ge=64)
     """The memory that DuckDB may take, in MB."""
     retention_days: int | None = Field(default=None, ge=1)
     """Samples older than this are deleted, by InfluxDB itself where it is one; left out, everything is kept."""
@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     """What `packwatch ingest` asks for at that address; left out, the service token of the data directory."""
     rules_file: Path | None = None
     """The rules by which alerts are raised; left out, rules.toml in the data directory, else the shipped rules."""
+    snapshot_s: float = Field(default=60.0, ge=1.0, le=3600.0)
+    """Seconds between snapshots of what the alert engine has learnt, which lie in the data directory."""
     store: StoreSection = StoreSection()
     """The time-series store."""
     gateway: GatewaySection = GatewaySection()

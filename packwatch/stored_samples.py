@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ingest.stores.contract import Series, TelemetryStore
     from packwatch.history import RemoteHistory
 
+SNAPSHOT_FILE = "alert-states.npz"
+"""In the data directory: where the alert engine's own memory lies, which samples of the store complete."""
 ROWS_AT_ONCE = 20_000
 """**Assumed**: rows of one read; at 1 s five and a half hours."""
 _LONGEST_MS = 24 * 3_600_000

@@ -31,6 +31,7 @@ from packwatch.pages import build_pages
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.simulating import run_vehicles, scenario_by_name
+from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import open_store
 from packwatch.web_server import WebServer
 from registry.registry import Registry
@@ -72,7 +73,10 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             publish=publisher.publish,
             listeners=[board.observe_alert],
             fleets=settings.groups,
-            rules=(await rules.load()).rules,
+            rules=await rules.load(),
+            snapshot_path=data_dir / SNAPSHOT_FILE,
+            snapshot_every_s=settings.snapshot_s,
+            history=StoredSamples(store),
         )
         directory = Directory(registry)
         ingest = IngestService(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,15 @@ from packwatch.crew import Crew, stop_on_signals
 from packwatch.directory import Directory
 from packwatch.engine_watch import beat
 from packwatch.garbage import look_for_cycles_rarely
+from packwatch.history import RemoteHistory, history_token
 from packwatch.publishing import Publisher
+from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
+from packwatch.stores import is_shared, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingest.stores.contract import TelemetryStore
     from packwatch.settings import Settings
 
 
@@ -29,8 +34,18 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(settings.mqtt.access())
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        source = await asyncio.to_thread(_open_history, settings)
+        if source is not None:
+            house.callback(source.close)
         alerts = AlertService(
-            registry=registry, publish=publisher.publish, fleets=settings.groups, rules=(await rules.load()).rules
+            registry=registry,
+            publish=publisher.publish,
+            fleets=settings.groups,
+            rules=await rules.load(),
+            snapshot_path=settings.data_dir / SNAPSHOT_FILE,
+            snapshot_every_s=settings.snapshot_s,
+            history=None if source is None else StoredSamples(source),
         )
         await alerts.restore()
         directory = Directory(registry)
@@ -44,3 +59,10 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew.start("heartbeat", beat(publisher, stream, settings.groups, rules.status))
         announce(f"alerts watches the stream of {settings.mqtt.address}")
         await crew.run(stop)
+
+
+def _open_history(settings: Settings) -> TelemetryStore | RemoteHistory | None:
+    """Where samples are that came while it did not run; None: nobody says, and they stay unseen."""
+    if settings.history_url is not None:
+        return RemoteHistory(settings.history_url, history_token(settings))
+    return open_store(settings) if is_shared(settings) else None

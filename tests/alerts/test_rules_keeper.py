@@ -81,7 +81,7 @@ async def test_a_file_that_appears_and_changes_holds_at_once_and_is_noted_with_w
         await stage.until(lambda: len(stage.used) == 1)
         write(path, 3, 56, "author = 'Ana'\nnote = 'hot summer'")
         await stage.until(lambda: len(registry.rules_changes()) == 3)
-    assert [ceilings(rules) for rules in stage.used] == [[58, 80], [56, 80]]
+    assert [ceilings(loaded.rules) for loaded in stage.used] == [[58, 80], [56, 80]]
     third, second, _ = registry.rules_changes()
     assert (second.actor, second.version) == (f"owner of the file: {getpass.getuser()}", 2)
     assert second.changes == ["ceilings.warning.at_c: 60 -> 58"]
@@ -105,7 +105,7 @@ async def test_a_bad_file_changes_nothing_is_counted_and_told_until_it_is_mended
         assert stage.keeper.in_force == good
         write(path, 4, 57)
         await stage.until(lambda: stage.used)
-    assert [ceilings(rules) for rules in stage.used] == [[57, 80]]
+    assert [ceilings(loaded.rules) for loaded in stage.used] == [[57, 80]]
     assert stage.keeper.trouble is None
     assert [change.version for change in registry.rules_changes()] == [4, 2]
 
