@@ -104,9 +104,7 @@ class Unit:
         period_ms = max(1, int(FILLED * options.interval * 1000 / options.rows))
         span_ms = (options.rows - 1) * period_ms
         tick_ms = self._clock.tick_ms(now_s) - span_ms
-        if (
-            tick_ms <= self._newest_tick_ms
-        ):  # the frame would begin before the boot, or before the frame before it ended
+        if tick_ms <= self._newest_tick_ms:  # it would begin before the boot, or in the frame before
             return
         self._newest_tick_ms = tick_ms + span_ms
         taken_at_ms = time.time_ns() // 1_000_000 - span_ms
