@@ -18,6 +18,8 @@ from firmware_sim.ailments import own_heat_w, short_current_a
 from firmware_sim.chemistry import SLOW_ADIABATIC_RISE_K
 from firmware_sim.physics import (
     REACTION_FROM_C,
+    SEPARATOR_DECAY_S,
+    SEPARATOR_FAILS_C,
     Reacted,
     fast_rate_per_s,
     react,
@@ -44,6 +46,8 @@ STABLE_SHARE = 0.7
 """Of the fastest node's time constant; the midpoint rule stays stable below 2 and accurate to a per cent here."""
 RUNAWAY_C_PER_S, RUNAWAY_HELD_S = 1.0, 3.0
 """GB 38031-2025 C.5.3.7, with the chemistry's trigger in the place of the largest working temperature."""
+BURNT_SHARE = 0.5
+"""Of the fast stage: from there a cell burns to its end."""
 VENT_C = 130.0
 """A cell opens: 120-150 degC for the usual burst discs. **assumed**"""
 VENT_SHARE = 0.3
@@ -63,7 +67,7 @@ class Course:
     gas_ppm: NDArray[np.float32]
     """(P, N, 3) above background."""
     runaway_s: Floats
-    """(P,) when a node had risen by 1 degC/s for 3 s above the trigger; NaN = never."""
+    """(P,) when a node had first risen by 1 degC/s for 3 s above the trigger, where one then burnt; NaN = never."""
     hottest_c: Floats
     """(P,) of any node."""
     burnt: Indices
@@ -156,11 +160,12 @@ def run(
             told[state.row[here], sample] = seen[here] + late * (now_seen[here] - seen[here])
         state.sample = state.sample + landed
         seen = now_seen
-        over = (state.sample >= samples - 1) | (state.time_s > state.runaway_s + tail_s)
+        over = (state.sample >= samples - 1) | ((state.time_s > state.runaway_s + tail_s) & _burns(state).any(axis=1))
         if over.any():
-            runaway_s[state.row[over]] = state.runaway_s[over]
+            burnt[state.row[over]] = _burns(state)[over].sum(axis=1)
+            # A cell whose short heats it fast and fails to light it has not run away.
+            runaway_s[state.row[over]] = np.where(_burns(state)[over].any(axis=1), state.runaway_s[over], np.nan)
             hottest_c[state.row[over]] = state.hottest_c[over]
-            burnt[state.row[over]] = (state.fast_done[over] > 0.5).sum(axis=1)
             keep = np.flatnonzero(~over)
             state, seen = state.some(keep), seen[keep]
             fleet = fleet.some(keep)
@@ -174,6 +179,10 @@ def run(
         burnt=burnt,
         steps=steps,
     )
+
+
+def _burns(state: _State) -> NDArray[np.bool_]:
+    return np.asarray(state.fast_done > BURNT_SHARE)
 
 
 class _Fleet:
@@ -322,7 +331,8 @@ class _Fleet:
         rise_k = bodies.fast_rise_k[:, None]
         slow = SLOW_ADIABATIC_RISE_K * (1.0 - state.slow_done) * slow_rate_per_s(cell_c)
         fast = rise_k * (1.0 - state.fast_done) * fast_rate_per_s(cell_c, bodies.trigger_c[:, None], rise_k)
-        return np.asarray(slow + fast)
+        failing = (cell_c > SEPARATOR_FAILS_C) * state.voltage_factor / SEPARATOR_DECAY_S
+        return np.asarray(slow + fast + bodies.electrical_rise_k[:, None] * failing)
 
     def _react(self, state: _State, step_s: Floats) -> None:
         bodies = self.bodies

@@ -63,7 +63,7 @@ class Recordings:
     """(P,) first sample at which the body of the probe next to the fault has risen by 5 degC more than the median of
     the other probes; NaN = never."""
     runaway_s: NDArray[np.float64]
-    """(P,) when a cell had risen by 1 degC/s for 3 s above its chemistry's trigger; NaN = never."""
+    """(P,) when a cell had first risen by 1 degC/s for 3 s above its chemistry's trigger, where one then burnt."""
 
 
 def generate(

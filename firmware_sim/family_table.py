@@ -25,7 +25,7 @@ TRAIN_DESIGN = Design(
     module_kg=(18.0, 30.0),
     cell_kg=(0.9, 1.4),
     cell_ah_per_kg=(48.0, 54.0),
-    parallel=(3.0, 4.5),
+    parallel=(3.8, 4.5),
     inner_ohm_ah=(0.05, 0.09),
     module_to_module=(3.0, 6.0),
     module_to_case=(3.0, 6.0),
@@ -267,7 +267,7 @@ def _benign(
     }
 
 
-_TRAIN_SHORT = Ailment(kind="growing_short", start_w=(0.3, 0.8), growth_s=(1800.0, 3600.0), most_w=(400.0, 650.0))
+_TRAIN_SHORT = Ailment(kind="growing_short", start_w=(0.3, 0.8), growth_s=(1800.0, 3600.0), most_w=(450.0, 650.0))
 _TEST_SHORT = Ailment(kind="growing_short", start_w=(0.8, 1.5), growth_s=(3600.0, 4800.0), most_w=(650.0, 1000.0))
 _TRAIN_HEATING = Ailment(kind="self_heating", start_w=(2.0, 6.0), growth_s=(3600.0, 7200.0), most_w=(300.0, 500.0))
 _TEST_HEATING = Ailment(kind="self_heating", start_w=(6.0, 10.0), growth_s=(2400.0, 3600.0), most_w=(500.0, 800.0))
@@ -287,7 +287,7 @@ _TRAIN: dict[str, Family] = {
 _TEST: dict[str, Family] = {
     **_slow(_TEST_SICK, _TEST_SHORT, _TEST_HEATING),
     **_fast(_TEST_SICK, (0.75, 0.9), (3.0, 5.0)),
-    **_other_events(replace(_TEST_SICK, ailment=_TEST_SHORT), (300.0, 600.0), (40.0, 55.0)),
+    **_other_events(replace(_TEST_SICK, ailment=_TEST_SHORT), (75.0, 150.0), (40.0, 55.0)),
     **_benign(
         _TEST_WELL,
         TEST_DIRT,
