@@ -101,7 +101,7 @@ def test_a_ledger_line_that_was_cut_short_is_left_out(tmp_path):
 
 
 async def test_a_frame_begins_after_the_one_before_it(gateway, start, tmp_path, eventually):
-    unit = start("--rows", "10")
+    unit = start("--rows", "10", "--slot-bytes", "2048")
     await eventually(lambda: len(gateway.frames) > 40)
     unit.terminate()
     assert unit.wait(10) == 0
