@@ -42,11 +42,12 @@ screenshots: install-dev ## Take the pictures of the pages in docs/images
 	@scripts/test-servers
 	@$(BIN)/python scripts/screenshots.py
 
-bench: install-dev ## Measure the main job, ingest and the alert core; results go to bench/*.json
+bench: install-dev ## Measure the main job, ingest, the alert core and a long outage; results go to bench/*.json
 	@scripts/test-servers
 	@$(BIN)/python bench/main_job.py
 	@$(BIN)/python bench/ingest.py
 	@$(BIN)/python bench/alert_core.py
+	@$(BIN)/python bench/outage.py
 
 clean: ## Remove what was installed and built; the data directory stays
 	rm -rf .venv .venv-peers tests/peers/node_modules dashboards/web/node_modules dashboards/static *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
