@@ -83,8 +83,8 @@ def generate(
     """
     kind = FAMILIES[family]
     hours = kind.hours if hours is None else hours
-    samples = int(hours * 3600.0 / interval_s + 1e-9) + 1
-    if packs < 1 or samples < 2 or interval_s <= 0:
+    samples = int(hours * 3600.0 / interval_s + 1e-9) + 1 if interval_s > 0.0 else 0
+    if packs < 1 or samples < 2:
         raise ValueError("a family needs at least one pack and two samples")
     name = zlib.crc32(family.encode())
     draw, weather, noise = (np.random.default_rng((name, seed, stream)) for stream in range(3))
@@ -161,7 +161,8 @@ def worsen(
     """The same recordings as a worse unit would have told them.
 
     interval_s: keep the samples at this slower interval, a whole multiple of the present one. drop: share of frames
-    lost. dead_probes, stuck_probes: so many probes of every pack, never the same, from a random time on. noise_c: added
+    lost. dead_probes, stuck_probes: so many probes of every pack, never the same, from a random time
+    on that lies before the unit falls silent. noise_c: added
     standard deviation. Raises ValueError for an interval that is no multiple and for more bad probes than there are.
     """
     random = np.random.default_rng((seed, zlib.crc32(recordings.family.encode())))
@@ -170,15 +171,20 @@ def worsen(
         raise ValueError(f"{interval_s} s is no multiple of {recordings.interval_s} s")
     temperatures_c = recordings.temperatures_c[:, ::stride].copy()
     packs, samples, probes = temperatures_c.shape
+    silent = np.asarray(np.isnan(temperatures_c).all(axis=2))
     if dead_probes + stuck_probes > probes:
         raise ValueError(f"{dead_probes + stuck_probes} bad probes of {probes}")
     if noise_c > 0.0:
         temperatures_c += np.float32(noise_c) * random.standard_normal(temperatures_c.shape, dtype=np.float32)
     for pack in range(packs):
+        heard = samples - int(np.argmin(silent[pack, ::-1]))
         for number, probe in enumerate(random.permutation(probes)[: dead_probes + stuck_probes]):
-            start = int(random.integers(samples))
-            temperatures_c[pack, start:, probe] = np.nan if number < dead_probes else temperatures_c[pack, start, probe]
-    lost = random.random((packs, samples)) < drop
+            start = int(random.integers(heard))
+            told = temperatures_c[pack, : start + 1, probe]
+            told = told[np.isfinite(told)]
+            stuck = number >= dead_probes and len(told) > 0
+            temperatures_c[pack, start:, probe] = told[-1] if stuck else np.nan
+    lost = silent | (random.random((packs, samples)) < drop)
     temperatures_c[lost] = np.nan
 
     def thinned(column: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

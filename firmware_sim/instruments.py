@@ -76,10 +76,11 @@ def report(
         _measure(instruments.some(block), probes_c[block], voltages_v[block], day, random)
         noise_c = _column(instruments.ambient_noise_c[block])[:, 0]
         ambient_c[block] += random.standard_normal(ambient_c[block].shape, dtype=np.float32) * noise_c
+    burnt = np.isnan(voltages_v[:, :, 0])
     for pack in range(len(probes_c)):
         one = instruments.some(slice(pack, pack + 1))
         _break_probes(one, probes_c[pack], voltages_v[pack], interval_s, random)
-        lost = _lost_frames(one, probes_c.shape[1], interval_s, random)
+        lost = burnt[pack] | _lost_frames(one, probes_c.shape[1], interval_s, random)
         probes_c[pack, lost] = np.nan
         voltages_v[pack, lost] = np.nan
         ambient_c[pack, lost] = np.nan
