@@ -51,8 +51,7 @@ def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
     quick = _highest(graded.quick)
     heat = np.maximum(graded.heat, graded.rise)
     any_spatial = _highest(graded.spatial)
-    sure = (graded.slope >= Grade.CLEAR) | (graded.sum >= Grade.STRONG)
-    both = ((graded.spatial >= Grade.CLEAR) & sure).any(axis=1)
+    both = ((graded.spatial >= Grade.CLEAR) & (graded.slope >= Grade.CLEAR)).any(axis=1)
     both |= ((graded.spatial >= Grade.HINT) & (graded.slope >= Grade.STRONG)).any(axis=1)
     hints = ((graded.spatial >= Grade.HINT) & (moves >= Grade.HINT)).any(axis=1)
 

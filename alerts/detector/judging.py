@@ -17,7 +17,7 @@ from alerts.detector.heat import follow_heat
 from alerts.detector.jumps import rise_quickly, set_jumps_aside
 from alerts.detector.kinds import Grade
 from alerts.detector.lanes import any_in_row
-from alerts.detector.readings import flag_faults, take_readings
+from alerts.detector.readings import TICK_S, flag_faults, take_readings
 from alerts.detector.rows import Judgement
 from alerts.detector.spatial import learn_habits, residuals_of, scale_c, smooth_residuals
 from alerts.detector.voltages import learn_voltages, take_voltages
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 BLOCK = 2048
 """Slots at a time: 2 MB of state, so that what one step touches stays in the cache."""
-TICK_S = 60.0
-"""Slow evidence is looked at once a minute, and in every row while a level stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,18 +17,21 @@ def any_in_row(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether each row of (B, N) holds a True: (B,)."""
     words = _words(mask)
     if words is None:
-        return mask.any(axis=1)
+        few: NDArray[np.bool_] = np.logical_or.reduce(mask, axis=1)
+        return few
     found = words[:, 0]
     for lane in range(1, words.shape[1]):
         found = found | words[:, lane]
-    return found != 0
+    holds: NDArray[np.bool_] = found != 0
+    return holds
 
 
 def count_in_row(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     """How many of each row of (B, N) are True: (B,)."""
     words = _words(mask)
     if words is None:
-        return mask.sum(axis=1)
+        few: NDArray[np.intp] = np.add.reduce(mask, axis=1, dtype=np.intp)
+        return few
     total = np.zeros(len(mask), np.intp)
     for lane in range(words.shape[1]):
         total += ((words[:, lane] * _ONES) >> np.uint64(56)).astype(np.intp)

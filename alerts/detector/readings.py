@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from alerts.detector.states import Columns
 
 
-_LARGEST_RESOLUTION_C = 5.0
+TICK_S = 60.0
+"""Slow evidence is looked at once a minute, and in every row while a level stands."""
+_LARGEST_RESOLUTION_C = 1.0
+_RESOLUTION_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,11 +60,14 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
 
 
 def _learn_resolution(c: Columns, changed: NDArray[np.bool_], change_c: Floats) -> None:
-    finer = changed & ~(change_c >= c.resolution_c[:, None]) & (change_c < _LARGEST_RESOLUTION_C)
-    at = np.flatnonzero(any_in_row(finer))
+    """Learn the usual smallest change of a row: a step of a coarse sensor. The one that a jump makes is odd."""
+    at = np.flatnonzero((c.tick_s >= TICK_S) & any_in_row(changed))
     if len(at):
-        smallest_c = np.where(finer[at], change_c[at], np.float32(np.inf)).min(axis=1)
-        c.resolution_c[at] = np.fmin(c.resolution_c[at], smallest_c)
+        smallest_c = np.where(changed[at], change_c[at], np.float32(np.inf)).min(axis=1)
+        known_c = c.resolution_c[at]
+        moved_c = known_c + np.float32(_RESOLUTION_SHARE) * (np.minimum(smallest_c, 2 * known_c) - known_c)
+        first_c = np.minimum(smallest_c, np.float32(_LARGEST_RESOLUTION_C))
+        c.resolution_c[at] = np.where(np.isnan(known_c), first_c, moved_c)
 
 
 def open_after_s(c: Columns, rules: FaultRules) -> Floats:
@@ -107,4 +113,5 @@ def flag_faults(c: Columns, rules: DetectorRules) -> None:
     suspicious = (c.held > 0)[:, None]
     died = lost & was_good & suspicious & np.isfinite(c.residual_c) & ~stuck
     c.died[:] = (c.died | died) & lost & suspicious
+    c.residual_c[(now == Fault.STUCK) & (c.fault != Fault.STUCK)] = np.nan  # what follows is no jump
     c.fault[:] = now

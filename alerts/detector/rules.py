@@ -49,6 +49,8 @@ class SpatialRules:
     scale_at_least_c: float
     scale_at_least_resolutions: float
     """Times the sensor's resolution."""
+    scale_of_noise: float
+    """Times the noise from reading to reading: smaller jumps cannot be told from it."""
     scale_of_common_rise: float
     """Share of the whole pack's rise within an hour: what warms in use, or in the sun, warms unevenly."""
 

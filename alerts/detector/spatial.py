@@ -50,7 +50,8 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
     c.base_c[:] = np.where(enough, base_c, _hottest(c, readings, count))
     seen = readings.fresh & readings.valid & enough[:, None]
     now_c = np.where(seen, level_c - base_c[:, None], np.float32(np.nan))
-    return Residuals(now_c=now_c, step_c=now_c - c.residual_c)
+    was_c = np.where(np.isnan(c.residual_c), c.short_c, c.residual_c)
+    return Residuals(now_c=now_c, step_c=now_c - was_c)
 
 
 def _begin_offsets(
@@ -116,7 +117,7 @@ def scale_c(c: Columns, rules: SpatialRules) -> Floats:
     rise_c = np.abs(c.base_c - c.heat_long_c)
     common_c = np.float32(rules.scale_of_common_rise) * np.where(np.isnan(rise_c), np.float32(0), rise_c)
     pack_c = np.maximum(np.maximum(pack_c, common_c), floor_c)
-    scale: Floats = np.maximum(np.maximum(own_c, np.float32(0.5) * c.probe_noise_c), pack_c[:, None])
+    scale: Floats = np.maximum(np.maximum(own_c, np.float32(rules.scale_of_noise) * c.probe_noise_c), pack_c[:, None])
     return scale
 
 

@@ -54,7 +54,7 @@ class Columns:
     tick_s: NDArray[np.float32] = field(metadata=_pack(np.inf))
     """Since the slow evidence was looked at."""
     resolution_c: NDArray[np.float32] = field(metadata=_pack(np.nan))
-    """The smallest difference that readings ever had."""
+    """The usual smallest change of readings: a step of the sensor."""
     noise_c: NDArray[np.float32] = field(metadata=_pack(0.1))
     """Usual noise of the pack's probes from reading to reading."""
     base_c: NDArray[np.float32] = field(metadata=_pack(np.nan))

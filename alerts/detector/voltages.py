@@ -57,7 +57,8 @@ def volt_scale(c: Columns, rules: VoltageRules) -> Floats:
     own = np.where(np.isnan(c.volt_scale_permille), prior, c.volt_scale_permille)
     change = np.abs(c.volt_now_v / c.volt_mean_v - 1) * np.float32(1000 * rules.scale_of_common_change)
     least = np.fmax(np.float32(rules.scale_at_least_permille), change)
-    return np.maximum(own, least[:, None])
+    scale: Floats = np.maximum(own, least[:, None])
+    return scale
 
 
 def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
