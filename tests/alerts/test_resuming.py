@@ -103,7 +103,7 @@ async def life(tmp_path, start_ms):
 
 COURSES = {
     "in the middle of the 60 s that clear a warning": [25, 62, *[54] * 61, 25],
-    "in the middle of a rise that becomes a runaway": [30, 58, *np.arange(59.5, 75, 1.5), 75],
+    "in the middle of a rise that becomes a runaway": [*[30] * 24, *np.arange(58, 82, 1.5)],
     "between warning and critical": [30, 61, 62, 63, 64, 65, 70, 79, 80, 81],
     "after it cleared, and before it comes again": [62, *[50] * 62, 63, 64],
 }
