@@ -86,7 +86,8 @@ class GatewayService:
     async def drained(self) -> None:
         """Wait until nothing is owed: every record taken so far is settled, or published where nobody acknowledges.
 
-        It waits for ever while the primary host is offline, or a frame waits for its time.
+        It waits for ever while the primary host is offline, or a frame waits for its time. That a host does not
+        acknowledge shows only in its silence, which takes PLAIN_AFTER_S.
         """
         await self._started.wait()
         while self._running is not None and not self._running.is_drained():
