@@ -1,5 +1,5 @@
 # The two commands of a new user are `make run` and `make test`; the others are their parts.
-.PHONY: help run install install-dev check test faults format lock screenshots bench clean
+.PHONY: help run install install-dev check test faults format lock screenshots bench detection clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -47,7 +47,11 @@ bench: install-dev ## Measure the main job, ingest, the alert core and a long ou
 	@$(BIN)/python bench/main_job.py
 	@$(BIN)/python bench/ingest.py
 	@$(BIN)/python bench/alert_core.py
+	@$(BIN)/python bench/detector.py
 	@$(BIN)/python bench/outage.py
+
+detection: install-dev ## Score the detector on simulated and measured packs; writes bench/detection.json and docs/detection.md
+	@$(BIN)/python bench/detection.py
 
 clean: ## Remove what was installed and built; the data directory stays
 	rm -rf .venv .venv-peers tests/peers/node_modules dashboards/web/node_modules dashboards/static *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -80,10 +80,10 @@ class Job:
     family: str
     packs: int
     seed: int
+    interval_s: float
 
     def recordings(self) -> Recordings:
-        interval_s = FAMILIES[self.family].interval_s
-        return generate(self.family, packs=self.packs, seed=self.seed, interval_s=interval_s, loggers=LOGGERS)
+        return generate(self.family, packs=self.packs, seed=self.seed, interval_s=self.interval_s, loggers=LOGGERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,11 @@ class Plan:
 
     packs_of_event_family: int
     packs_of_benign_family: int
+    slow_interval_s: float = 10.0
+    """s between reports of families that do not report every second."""
     split: str = "test"
+    families: tuple[str, ...] = ()
+    """Only these; none named = all of the split."""
 
     def batches(self) -> Iterator[list[Job]]:
         """Every family of the split; each job's seed is its own. Those of a batch are judged in one go.
@@ -102,10 +106,11 @@ class Plan:
         """
         batches: dict[tuple[object, ...], list[Job]] = defaultdict(list)
         for number, (name, family) in enumerate(FAMILIES.items()):
-            if family.split != self.split:
+            if family.split != self.split or (self.families and name not in self.families):
                 continue
-            samples = int(family.hours * 3600 / family.interval_s) + 1
-            alike = (family.event, samples, family.interval_s, family.design.probes, family.design.taps)
+            interval_s = 1.0 if family.interval_s == 1 else self.slow_interval_s
+            samples = int(family.hours * 3600 / interval_s) + 1
+            alike = (family.event, samples, interval_s, family.design.probes, family.design.taps)
             left = self.packs_of_event_family if family.event else self.packs_of_benign_family
             while left:
                 room = ROWS_AT_ONCE // samples - sum(job.packs for job in batches[alike])
@@ -113,13 +118,14 @@ class Plan:
                     yield batches.pop(alike)
                     continue
                 packs = min(left, room)
-                batches[alike].append(Job(family=name, packs=packs, seed=FIRST_SEED + 1000 * number + left))
+                seed = FIRST_SEED + 1000 * number + left
+                batches[alike].append(Job(family=name, packs=packs, seed=seed, interval_s=interval_s))
                 left -= packs
         yield from batches.values()
 
 
 FULL = Plan(packs_of_event_family=24, packs_of_benign_family=140)
-QUICK = Plan(packs_of_event_family=1, packs_of_benign_family=1)
+QUICK = Plan(packs_of_event_family=2, packs_of_benign_family=2, slow_interval_s=60.0)
 
 
 def together(recordings: Sequence[Recordings]) -> Recordings:
