@@ -33,8 +33,10 @@ def enter_own_mounts(command: list[str]) -> None:
 class Disk:
     """A folder whose disk can be filled and cleared."""
 
-    def __init__(self, folder: Path, *, megabytes: int) -> None:
+    def __init__(self, folder: Path, *, megabytes: int, growing: str = "*") -> None:
+        """`growing`: names of the files that a limit on size must stop; others may be large from the beginning."""
         self.folder = folder
+        self._growing = growing
         folder.mkdir(parents=True)
         self._mounted = False
         self._limited: int | None = None
@@ -60,7 +62,7 @@ class Disk:
                     while True:
                         file.write(bytes(512))
             return
-        sizes = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
+        sizes = [path.stat().st_size for path in self.folder.rglob(self._growing) if path.is_file()]
         self._limited = pid
         self._limit(pid, max(sizes, default=0))
 

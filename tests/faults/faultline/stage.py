@@ -316,7 +316,7 @@ class Stage:
         shutil.copy(registry_template, self.registry_path)
         self.second_ingest: IngestPart | None = None
         if plan.store is Store.INFLUXDB:
-            self.database = Database(self._disk("database", megabytes=128).folder, folder)
+            self.database = Database(self._disk("database", megabytes=128, growing="*.wal").folder, folder)
             self.database_link = HttpProxy(self.database.port, self.random)
         self.gateways: dict[int, GatewayPart] = {}
         for number in range(1, plan.gateways + 1):
@@ -339,8 +339,8 @@ class Stage:
             "PACKWATCH_STORE__DATABASE": DATABASE,
         }
 
-    def _disk(self, name: str, *, megabytes: int) -> Disk:
-        disk = Disk(self.folder / name, megabytes=megabytes)
+    def _disk(self, name: str, *, megabytes: int, growing: str = "*") -> Disk:
+        disk = Disk(self.folder / name, megabytes=megabytes, growing=growing)
         self.disks.append(disk)
         return disk
 
