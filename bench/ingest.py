@@ -339,6 +339,7 @@ def main(arguments: Sequence[str]) -> None:
     options.add_argument("--influx", type=int, default=15_000, help="the same into InfluxDB; 0 leaves the part out")
     chosen = options.parse_args(arguments)
     parts: dict[str, Any] = {}
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared"
         prepare(prepared)
@@ -353,6 +354,7 @@ def main(arguments: Sequence[str]) -> None:
         "live_messages_per_s": parts.get("live", {}).get("messages_per_s"),
         "batched_values_per_s": parts.get("batched", {}).get("values_per_s"),
         "influx_ratio": parts.get("influx", {}).get("ratio"),
+        "load_average_before": round(load_before, 1),
         "parts": parts,
     }
     table = Table("part", "rate", "process", "CPU s", "peak RSS MB", title="Ingest, all parts as real processes")
