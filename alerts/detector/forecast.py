@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _NEXT_C = (np.inf, 60.0, 80.0, 150.0, np.inf)
 """degC of a probe at which the level after this rank stands at the latest: the ceilings, and the lowest trigger of NMC
 and NCA packs (../rules.py; 150 degC from literature)."""
+_ACCELERATES = 1.3
+"""The earliest time is by a trend so much steeper than what lagging means show. **assumed**"""
 _FARTHEST_S = 86_400.0
 """A trend says nothing about the day after."""
 
@@ -40,7 +42,7 @@ def forecast_s(c: Columns, rules: DetectorRules) -> Floats:
     by_itself_c = np.array(_NEXT_C, np.float32)[c.held][:, None] - c.last_c
     gap_c = np.maximum(np.fmin(by_others_c, by_itself_c), 0)
     good = np.isfinite(speed) & np.isfinite(gap_c) & (speed > doubt / 2)
-    fastest = np.where(good, speed + doubt, np.float32(1e-9))
+    fastest = np.where(good, np.float32(_ACCELERATES) * speed + doubt, np.float32(1e-9))
     slowest = np.where(good, np.maximum(speed - doubt, speed / 4), np.float32(1e-9))
     far = np.float32(np.inf)
     earliest = np.where(good, gap_c / fastest, far)

@@ -69,7 +69,7 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
         np.maximum(sure_c, np.float32(rules.jump_sigmas) * noise_c), np.float32(rules.jump_resolutions) * res
     )
     flat = np.abs(quick_c) < np.float32(0.25) * np.abs(step_c)
-    begins = seen & ~pending & (np.abs(step_c) >= large_c) & flat & (c.moved_s[at] > _SUPPORT_S)[:, None]
+    begins = seen & ~pending & (np.abs(step_c) >= large_c) & flat
     jump_c = np.where(begins, step_c, jump_c)
     now_c = np.where(begins, now_c - step_c, now_c)
     c.jump_s[at] = np.where(begins, 0, c.jump_s[at])
@@ -86,7 +86,8 @@ def rise_quickly(c: Columns, residuals: Residuals, moved: Floats) -> None:
     np.copyto(c.quick_was_c, c.quick_c, where=seen)
     np.copyto(c.quick_c, rise_c, where=seen)
     first = np.isnan(c.short_c)
-    np.copyto(c.before_c, np.where(first, now_c, c.before_c + moved[:, None] * rise_c), where=seen)
+    follows = seen & (c.jump_c == 0)  # while a jump is undecided, what follows is held against what was before it
+    np.copyto(c.before_c, np.where(first, now_c, c.before_c + moved[:, None] * rise_c), where=follows)
     if first.any():
         c.quick_c[first] = 0
         c.quick_was_c[first] = 0

@@ -50,8 +50,9 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
     c.age_s += dt
     c.age_s[fresh] = 0
     c.still_s += dt
-    c.still_s[changed] = 0
-    np.copyto(c.base_then_c, c.base_c[:, None], where=changed)
+    moved = changed & ~(change_c >= rules.spike_c)  # a wild value between two readings alike is no life
+    c.still_s[moved] = 0
+    np.copyto(c.base_then_c, c.base_c[:, None], where=moved)
     np.copyto(c.last_c, temperatures_c, where=fresh)
     usual = c.interval_s + np.float32(0.2) * (np.minimum(dt_s, 4 * np.fmax(c.interval_s, 1)) - c.interval_s)
     c.interval_s[:] = np.where(dt_s > 0, np.where(np.isnan(usual), dt_s, usual), c.interval_s)

@@ -160,6 +160,8 @@ class FaultRules:
     stuck_while_others_move_c: float
     stuck_resolutions: float
     """The others move by at least so many times the resolution."""
+    spike_c: float
+    """A change of so much from one reading to the next does not show that a probe is not stuck."""
     jump_c: float
     jump_sigmas: float
     jump_resolutions: float

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _FEWEST = 3
 _COMMON_S = 3600.0
+_SETTLE_S = 1800.0
+_SCALE_PRIOR_S = 7200.0
+"""Until then offsets are plain means; and for how long the prior of the scale weighs. **assumed**"""
 _ALIVE_V = 0.1
 """Below it a channel is not connected, or its cell is gone: a wild zero is no collapse."""
 
@@ -68,12 +71,13 @@ def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
     known = np.isfinite(deviation)
     scale = volt_scale(c, rules)
     slowed = np.where((c.held > 0)[:, None] | (np.abs(deviation) > 5 * scale), np.float32(0.05), np.float32(1))
-    window_s = np.clip(c.known_s, 1800, np.float32(rules.offset_days * 86_400))
+    longest_s = np.float32(rules.offset_days * 86_400)
+    window_s = np.where(c.known_s < _SETTLE_S, np.fmax(c.known_s, 300), np.clip(c.known_s, longest_s / 2, longest_s))
     moved = np.where(known, share(elapsed_s, window_s)[:, None] * slowed * deviation, np.float32(0))
     c.volt_offset_permille += moved
     c.volt_permille -= moved
     bounded = np.minimum(np.abs(deviation), np.float32(2.5) * scale) * np.float32(1.25)
-    memory_s = np.clip(c.known_s, 4 * 3600, np.float32(86_400))
+    memory_s = np.clip(c.known_s, _SCALE_PRIOR_S, np.float32(86_400))
     began = np.where(np.isnan(c.volt_scale_permille), np.float32(rules.scale_prior_permille), c.volt_scale_permille)
     learnt = began + share(elapsed_s, memory_s)[:, None] * slowed * (bounded - began)
     c.volt_scale_permille[:] = np.where(known, learnt, began)
