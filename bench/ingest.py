@@ -334,9 +334,9 @@ def main(arguments: Sequence[str]) -> None:
         load(int(arguments[1]), int(arguments[2]), int(arguments[3]), Path(arguments[4]))
         return
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--live", type=int, default=300_000, help="messages of one sample; 0 leaves the part out")
-    options.add_argument("--batched", type=int, default=45_000, help="messages of 60 samples; 0 leaves the part out")
-    options.add_argument("--influx", type=int, default=15_000, help="the same into InfluxDB; 0 leaves the part out")
+    options.add_argument("--live", type=int, default=200_000, help="messages of one sample; 0 leaves the part out")
+    options.add_argument("--batched", type=int, default=30_000, help="messages of 60 samples; 0 leaves the part out")
+    options.add_argument("--influx", type=int, default=10_000, help="the same into InfluxDB; 0 leaves the part out")
     chosen = options.parse_args(arguments)
     parts: dict[str, Any] = {}
     load_before = os.getloadavg()[0]
