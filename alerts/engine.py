@@ -15,6 +15,7 @@ import numpy as np
 from alerts.ceilings import Rows, evaluate
 from alerts.engine_memory import Memory, RememberedSeries, columns_by_layout
 from alerts.levels import Settled, Standing, Subject, Transition
+from alerts.ordering import LATENESS_MS, Ordering
 from alerts.pack_states import NEVER_MS, PackStates
 from alerts.reasons import again, circumstances_of, reasons_of
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES, Rules
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from registry.enrolment import Assignment
-    from telemetry.samples import ReceivedBatch
+    from telemetry.samples import ReceivedBatch, SampleBatch
 
 ROWS_AT_ONCE = 8_192
 """More are evaluated in several steps, each of which stays in a processor's cache: twice as fast as all at once."""
 UNREGISTERED_UNITS_KEPT = 10_000
 """**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
 hot, its alert stays open, and is what it begins with when it comes back."""
+
+HISTORY_IDLE_MS = 600_000
+"""**Assumed**: ms after which history that comes no further has ended. A gateway sends its backlog without such
+pauses."""
 
 _LEVELS = tuple(Level)
 
@@ -50,6 +55,13 @@ class _Series:
     level: Level = Level.NORMAL
     hot: bool = False
     """Whether it would alarm without its latch, or may."""
+    fleet_id: str = ""
+    gateway_id: str = ""
+    """Of its latest batch."""
+    history: bool = False
+    """Samples that came late, evaluated as of their own time, apart from what is live."""
+    heard_ms: int = NEVER_MS
+    """Of history: the cloud's clock when the latest batch came."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -87,6 +99,9 @@ class Engine:
         self._vehicles: dict[str, str] = {}
         self._states: dict[tuple[int, int], PackStates] = {}
         self._series: dict[tuple[str, Provenance], _Series] = {}
+        self._lanes: dict[tuple[str, Provenance], _Series] = {}
+        """History that comes in: at most one stretch of a unit at a time."""
+        self._ordering = Ordering()
         self._unregistered: OrderedDict[tuple[str, Provenance], None] = OrderedDict()
         self._of_subject: dict[Subject, list[_Series]] = {}
         self._standing: dict[Subject, Standing] = {}
@@ -108,7 +123,8 @@ class Engine:
             for each in self._assignments.values()
             if each.gateway_id is not None and each.vehicle_name is not None
         }
-        for key in [key for key in self._series if before.get(key[0]) != self._assignments.get(key[0])]:
+        keys = {**self._series, **self._lanes}
+        for key in [key for key in keys if before.get(key[0]) != self._assignments.get(key[0])]:
             self._retire(key)
 
     def use_rules(self, rules: Rules) -> None:
@@ -121,7 +137,7 @@ class Engine:
         ]:
             raise ValueError("the new rules have ceilings of other levels than those that are in force")
         self._rules = rules
-        for series in self._series.values():
+        for series in [*self._series.values(), *self._lanes.values()]:
             self._go_by(series)
 
     def name_vehicle(self, gateway_id: str, vehicle_name: str) -> None:
@@ -141,7 +157,7 @@ class Engine:
 
     def remember(self) -> Memory:
         """A copy of all that the next rows depend on."""
-        series = list(self._series.items())
+        series = [*self._series.items(), *self._lanes.items()]
         return Memory(
             series=tuple(
                 RememberedSeries(
@@ -151,7 +167,10 @@ class Engine:
                     layout=each.states.layout,
                     level=each.level,
                     hot=each.hot,
-                    judged_ms=int(each.states.newest_ms[each.slot]),
+                    judged_ms=self._judged_ms((unit_id, provenance)),
+                    fleet_id=each.fleet_id,
+                    gateway_id=each.gateway_id,
+                    history=each.history,
                 )
                 for (unit_id, provenance), each in series
             ),
@@ -167,7 +186,7 @@ class Engine:
 
         Raises SnapshotError when the memory is of another program's states; then nothing is recalled.
         """
-        recalled: dict[tuple[str, Provenance], _Series] = {}
+        recalled: list[tuple[tuple[str, Provenance], _Series, int]] = []
         states_of: dict[tuple[int, int], PackStates] = {}
         for layout, columns in memory.columns.get("fixed", {}).items():
             mine = [each for each in memory.series if each.layout == layout]
@@ -190,14 +209,17 @@ class Engine:
                 if each.subject != _subject_of(each.unit_id, each.provenance, assignment):
                     states.free(slot)
                     continue
+                series.fleet_id, series.gateway_id, series.history = each.fleet_id, each.gateway_id, each.history
                 self._go_by(series)
-                recalled[each.unit_id, each.provenance] = series
-        self._series = recalled
+                recalled.append(((each.unit_id, each.provenance), series, each.judged_ms))
         self._states = {layout: states for layout, states in states_of.items() if len(states)}
-        for (unit_id, provenance), series in recalled.items():
+        for key, series, judged_ms in recalled:
+            (self._lanes if series.history else self._series)[key] = series
             self._of_subject.setdefault(series.subject, []).append(series)
             if series.subject.kind is AlertKind.UNREGISTERED:
-                self._unregistered[unit_id, provenance] = None
+                self._unregistered[key] = None
+            if not series.history:
+                self._ordering.begin_at(key, judged_ms)
         self._standing = dict(memory.standing)
         self._settled = dict(memory.settled)
         self._left_hot_until_ms = dict(memory.left_hot_until_ms)
@@ -205,8 +227,12 @@ class Engine:
 
     def judged_ms(self, unit_id: str) -> int | None:
         """Event time up to which a unit's samples were evaluated; None when none were."""
-        found = [series for of in Provenance if (series := self._series.get((unit_id, of))) is not None]
-        return max((int(each.states.newest_ms[each.slot]) for each in found), default=None)
+        judged_ms = max(self._judged_ms((unit_id, provenance)) for provenance in Provenance)
+        return None if judged_ms == NEVER_MS else judged_ms
+
+    def _judged_ms(self, key: tuple[str, Provenance]) -> int:
+        judged_ms = self._ordering.judged_ms(key)
+        return NEVER_MS if judged_ms is None else judged_ms
 
     def standing(self) -> dict[Subject, Standing]:
         """The levels that subjects have, without those that are normal."""
@@ -267,6 +293,11 @@ class Engine:
                     self._settled.pop(series.subject, None)
                     self._left_hot_until_ms.pop(series.subject, None)
                 series = None
+            if self._ordering.place(received) is None:
+                transitions += self._take_in(packings)
+                packings = {}
+                transitions += self._take_history(order, received, layout)
+                continue
             if series is None:
                 series = self._begin(received, layout)
             elif series.subject.kind is AlertKind.UNREGISTERED:
@@ -282,11 +313,87 @@ class Engine:
                 transitions += self._take_in(packings)
                 packings, rows = {}, 0
         transitions += self._take_in(packings)
+        self._forget_quietest()
+        return transitions
+
+    def _forget_quietest(self) -> None:
         while len(self._unregistered) > UNREGISTERED_UNITS_KEPT:
             quietest = next(iter(self._unregistered))
             self._retire(quietest)
             self._seen.pop(quietest[0], None)
+
+    def tick(self, now_ms: int) -> list[Transition]:
+        """To be called about once a second, with the cloud's clock: history that comes no further ends."""
+        self._ordering.due(now_ms)
+        ended = []
+        for key, lane in list(self._lanes.items()):
+            if lane.heard_ms == NEVER_MS:  # of before a restart
+                lane.heard_ms = now_ms
+            elif now_ms - lane.heard_ms > HISTORY_IDLE_MS:
+                ended += self._end_lane(key)
+        return ended
+
+    def _take_history(self, order: int, received: ReceivedBatch, layout: tuple[int, int]) -> list[Transition]:
+        """Evaluate a batch that is older than what was evaluated: as of its own time, in a slot of its own."""
+        batch = received.batch
+        key = (batch.unit_id, batch.provenance)
+        transitions: list[Transition] = []
+        lane = self._lanes.get(key)
+        if lane is not None:
+            newest_ms = int(lane.states.newest_ms[lane.slot])
+            if lane.states.layout != layout or batch.sampled_at_ms[0] < newest_ms - LATENESS_MS:  # another stretch
+                transitions += self._end_lane(key)
+                lane = None
+        if lane is None:
+            lane = self._begin(received, layout, history=True)
+        lane.heard_ms, lane.fleet_id, lane.gateway_id = received.received_at_ms, received.fleet_id, received.gateway_id
+        packing = _Packing(states=lane.states, orders=[order], batches=[received], series=[lane])
+        transitions += self._take_in({layout: packing})
+        if self._meets_what_was_evaluated(batch):
+            transitions += self._end_lane(key)
         return transitions
+
+    def _meets_what_was_evaluated(self, batch: SampleBatch) -> bool:
+        seen = self._seen.get(batch.unit_id)
+        if seen is None or batch.boot_id is None or batch.frame is None:
+            return False
+        return seen.has(batch.boot_id, batch.frame + 1)
+
+    def _end_lane(self, key: tuple[str, Provenance]) -> list[Transition]:
+        """History ends, and with it a level that nothing but it shows; a latched one stays."""
+        lane = self._lanes.pop(key)
+        sampled_at_ms = int(lane.states.newest_ms[lane.slot])
+        self._leave(lane)
+        standing = self._standing.get(lane.subject)
+        others = [each.level for each in self._of_subject.get(lane.subject, [])]
+        level = max([Level.NORMAL, *others], key=lambda each: each.rank)
+        if standing is None or standing.level.rank >= LATCHING_FROM.rank or level.rank >= standing.level.rank:
+            return []
+        self._stand(lane.subject, level, sampled_at_ms)
+        return [
+            Transition(
+                subject=lane.subject,
+                before=standing.level,
+                level=level,
+                cause="ceiling",
+                reasons=("late: it was so in samples that came late, and is no more in what is live",),
+                sampled_at_ms=sampled_at_ms,
+                pack_id=lane.subject.id if lane.subject.kind is AlertKind.THERMAL else None,
+                unit_id=key[0],
+                gateway_id=lane.gateway_id,
+                fleet_id=lane.fleet_id,
+            )
+        ]
+
+    def _stand(self, subject: Subject, level: Level, sampled_at_ms: int) -> None:
+        """Remember a subject's level."""
+        if level is Level.NORMAL:
+            self._standing.pop(subject, None)
+            return
+        standing = self._standing.get(subject)
+        since_ms = sampled_at_ms if standing is None else min(standing.since_ms, sampled_at_ms)
+        peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
+        self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
 
     def _take_in(self, packings: dict[tuple[int, int], _Packing]) -> list[Transition]:
         crossings = [crossing for packing in packings.values() for crossing in self._evaluate(packing)]
@@ -309,8 +416,8 @@ class Engine:
         self.duplicate_batches += 1
         return True
 
-    def _begin(self, received: ReceivedBatch, layout: tuple[int, int]) -> _Series:
-        """Begin a unit's series, with the level that its subject has."""
+    def _begin(self, received: ReceivedBatch, layout: tuple[int, int], *, history: bool = False) -> _Series:
+        """Begin a unit's series, with the level that its subject has; history begins without one."""
         batch = received.batch
         key = (batch.unit_id, batch.provenance)
         assignment = self._assignments.get(batch.unit_id)
@@ -319,9 +426,17 @@ class Engine:
         if states is None:
             states = self._states[layout] = self._fresh_states(layout)
         slot = self._slot_for(states, assignment)
-        series = _Series(subject=subject, assignment=assignment, states=states, slot=slot)
+        series = _Series(
+            subject=subject,
+            assignment=assignment,
+            states=states,
+            slot=slot,
+            fleet_id=received.fleet_id,
+            gateway_id=received.gateway_id,
+            history=history,
+        )
         standing, settled = self._standing.get(subject), self._settled.get(subject)
-        if standing is not None:
+        if standing is not None and not history and not self._is_of_history(subject, standing.level):
             states.hold(
                 slot,
                 standing.level.rank,
@@ -334,11 +449,17 @@ class Engine:
             series.hot = bool(states.eased_ms[slot] == NEVER_MS)
         if settled is not None:
             states.settle(slot, from_ms=settled.from_ms, until_ms=settled.until_ms, peak_rank=settled.peak.rank)
-        self._series[key] = series
+        (self._lanes if history else self._series)[key] = series
         self._of_subject.setdefault(subject, []).append(series)
         if subject.kind is AlertKind.UNREGISTERED:
             self._unregistered[key] = None
         return series
+
+    def _is_of_history(self, subject: Subject, level: Level) -> bool:
+        """Whether a level that may clear is shown by samples that came late: what is live begins without it."""
+        if level.rank >= LATCHING_FROM.rank:
+            return False
+        return any(each.history and each.level is level for each in self._of_subject.get(subject, []))
 
     def _fresh_states(self, layout: tuple[int, int]) -> PackStates:
         return PackStates(
@@ -360,14 +481,23 @@ class Engine:
         states.longest_gap_ms[slot] = round(self._rules.longest_gap_s(_interval_s(series.assignment)) * 1000)
 
     def _retire(self, key: tuple[str, Provenance]) -> None:
-        """End a unit's series; its subject keeps the level it had."""
-        series = self._series.pop(key)
+        """End a unit's series, and its history; its subject keeps the level it had."""
+        self._ordering.forget(key)
         self._unregistered.pop(key, None)
+        lane, series = self._lanes.pop(key, None), self._series.pop(key, None)
+        if lane is not None:
+            self._leave(lane)
+        if series is None:
+            return
         standing = self._standing.get(series.subject)
         if standing is not None and standing.level.rank >= LATCHING_FROM.rank:
             before_ms = self._left_hot_until_ms.get(series.subject, NEVER_MS)
             until_ms = _believed_until_ms(series) if series.hot else NEVER_MS
             self._left_hot_until_ms[series.subject] = max(before_ms, until_ms)
+        self._leave(series)
+
+    def _leave(self, series: _Series) -> None:
+        """Give a series' slot back."""
         series.states.free(series.slot)
         others = self._of_subject[series.subject]
         others.remove(series)
@@ -409,7 +539,7 @@ class Engine:
                 level=_LEVELS[crossings.rank[k]],
                 hot=bool(crossings.hot[k]),
                 renewed=bool(crossings.renewed[k]),
-                late=bool(crossings.late_by_ms[k] > 0),
+                late=series.history or bool(crossings.late_by_ms[k] > 0),
                 reasons=[
                     *reasons_of(
                         crossings,
@@ -420,13 +550,19 @@ class Engine:
                     ),
                     *circumstances_of(
                         received,
-                        int(crossings.late_by_ms[k]),
+                        self._late_by_ms(series, received, int(crossings.late_by_ms[k]), int(rows.sampled_at_ms[row])),
                         registered_real=series.assignment is not None and not series.assignment.simulated,
                     ),
                 ],
                 sampled_at_ms=int(rows.sampled_at_ms[row]),
                 received=received,
             )
+
+    def _late_by_ms(self, series: _Series, received: ReceivedBatch, late_by_ms: int, sampled_at_ms: int) -> int:
+        """How much older a row is than the newest of its unit."""
+        live = self._series.get((received.batch.unit_id, received.batch.provenance)) if series.history else None
+        newest_ms = NEVER_MS if live is None else int(live.states.newest_ms[live.slot])
+        return max(newest_ms - sampled_at_ms, late_by_ms)
 
     def _transition(self, crossing: _Crossing) -> Transition | None:
         """The change of the subject's level; None when another unit of the same pack has a higher one."""
@@ -442,12 +578,7 @@ class Engine:
         renewed = level is before and level is latched and self._renews(crossing, rises=rises)
         if level is before and not renewed:
             return None
-        since_ms = crossing.sampled_at_ms if standing is None else min(standing.since_ms, crossing.sampled_at_ms)
-        peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
-        if level is Level.NORMAL:
-            self._standing.pop(subject, None)
-        else:
-            self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
+        self._stand(subject, level, crossing.sampled_at_ms)
         received = crossing.received
         reasons = crossing.reasons
         if renewed and not crossing.renewed:  # its own series is not latched, another one's is

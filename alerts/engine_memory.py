@@ -42,6 +42,9 @@ class RememberedSeries(NamedTuple):
     hot: bool
     judged_ms: int
     """Event time up to which evidence has looked; what is newer in the store comes after."""
+    fleet_id: str
+    gateway_id: str
+    history: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,10 +63,7 @@ class Memory:
 def to_plain(memory: Memory) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The memory as what JSON holds, and arrays by name."""
     head = {
-        "series": [
-            [each.unit_id, each.provenance, *each.subject, *each.layout, each.level, each.hot, each.judged_ms]
-            for each in memory.series
-        ],
+        "series": [[each.unit_id, each.provenance, *each.subject, *each.layout, *each[4:]] for each in memory.series],
         "standing": [[*subject, each.level, each.peak, each.since_ms] for subject, each in memory.standing.items()],
         "settled": [[*subject, each.from_ms, each.until_ms, each.peak] for subject, each in memory.settled.items()],
         "left_hot_until_ms": [[*subject, until_ms] for subject, until_ms in memory.left_hot_until_ms.items()],
@@ -86,18 +86,7 @@ def from_plain(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> M
             kind, t, v, name = path.split("/")
             columns.setdefault(kind, {}).setdefault((int(t), int(v)), {})[name] = column
         return Memory(
-            series=tuple(
-                RememberedSeries(
-                    unit_id=unit_id,
-                    provenance=Provenance(provenance),
-                    subject=_subject(kind, subject_id, of),
-                    layout=(t, v),
-                    level=Level(level),
-                    hot=hot,
-                    judged_ms=judged_ms,
-                )
-                for unit_id, provenance, kind, subject_id, of, t, v, level, hot, judged_ms in head["series"]
-            ),
+            series=tuple(_series(*each) for each in head["series"]),
             columns=columns,
             standing={
                 _subject(*subject): Standing(level=Level(level), peak=Level(peak), since_ms=since_ms)
@@ -122,6 +111,24 @@ def columns_by_layout(used: Iterable[tuple[Layout, SlotColumns, int]]) -> dict[L
         states_of[layout] = states
         slots_of.setdefault(layout, []).append(slot)
     return {layout: states_of[layout].take(np.array(slots, np.int64)) for layout, slots in slots_of.items()}
+
+
+def _series(  # noqa: PLR0917  a row of the list
+    unit_id: str, provenance: str, kind: str, subject_id: str, of: str, t: int, v: int, level: str, *rest: Any
+) -> RememberedSeries:
+    hot, judged_ms, fleet_id, gateway_id, history = rest
+    return RememberedSeries(
+        unit_id=unit_id,
+        provenance=Provenance(provenance),
+        subject=_subject(kind, subject_id, of),
+        layout=(t, v),
+        level=Level(level),
+        hot=hot,
+        judged_ms=judged_ms,
+        fleet_id=fleet_id,
+        gateway_id=gateway_id,
+        history=history,
+    )
 
 
 def _subject(kind: str, subject_id: str, provenance: str) -> Subject:

@@ -62,6 +62,23 @@ class Ordering:
         """How many units have batches that wait."""
         return len(self._waiting)
 
+    def place(self, received: ReceivedBatch) -> list[ReceivedBatch] | None:
+        """What may be judged now that a batch has come: none, it, or it and what waited for it; None: it is history."""
+        batch = received.batch
+        line = self._lines.get((batch.unit_id, batch.provenance))
+        if (  # nearly always
+            line is not None
+            and batch.frame == line.next_frame
+            and batch.boot_id == line.boot_id
+            and batch.boot_id is not None
+            and not line.held
+            and batch.sampled_at_ms[0] > line.newest_ms
+        ):
+            line.next_frame += 1
+            line.newest_ms = int(batch.sampled_at_ms[-1])
+            return [received]
+        return None if self.is_history(received) else self.take(received)
+
     def is_history(self, received: ReceivedBatch) -> bool:
         """Whether the whole batch is older than what was judged, or was sent late by a unit of which nothing was."""
         batch = received.batch
@@ -77,12 +94,6 @@ class Ordering:
         batch = received.batch
         key = (batch.unit_id, batch.provenance)
         line = self._lines.get(key)
-        if line is not None and not line.held and batch.boot_id is not None and batch.boot_id == line.boot_id:
-            first_ms = int(batch.sampled_at_ms[0])
-            if batch.frame == line.next_frame and first_ms > line.newest_ms:  # nearly always
-                line.next_frame += 1
-                line.newest_ms = int(batch.sampled_at_ms[-1])
-                return [received]
         if line is None:
             line = self._lines[key] = _Line(boot_id=batch.boot_id, next_frame=batch.frame or 0, newest_ms=_NEVER_MS)
         ready: list[ReceivedBatch] = []
@@ -108,6 +119,11 @@ class Ordering:
                 ready += self._give_up(line)
             self._note(key, line)
         return ready
+
+    def judged_ms(self, key: UnitKey) -> int | None:
+        """Event time of the newest row of a unit that was let through; None: there was none."""
+        line = self._lines.get(key)
+        return None if line is None or line.newest_ms == _NEVER_MS else line.newest_ms
 
     def begin_at(self, key: UnitKey, newest_ms: int) -> None:
         """What was judged of a unit before this program started; its frame numbers are not known."""

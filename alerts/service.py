@@ -382,6 +382,7 @@ class AlertService:
                 if alert.kind is AlertKind.THERMAL and alert.pack_id is not None
             )
             self._take(self._silence.check(now_ms, suspicious))
+            self._take(self._engine.tick(now_ms))
             self._teller.end_topics(now_ms)
             await asyncio.sleep(CHECK_EVERY_S)
 
