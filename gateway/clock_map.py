@@ -125,6 +125,10 @@ class UnitClock:
             quality=Quality.TIME_BRACKETED,
         )
 
+    def estimated_zero_ms(self, boot_id: str, tick_ms: int) -> int | None:
+        """UTC at tick zero by the boot's beats, on the gateway's clock as it is; fixes nothing. None: no beats."""
+        return round(self._boots[boot_id].clock.offset_at(tick_ms)) if self.is_known(boot_id) else None
+
     def is_bracketed(self, boot_id: str) -> bool:
         """Whether the boot has its bracket."""
         return boot_id in self._brackets

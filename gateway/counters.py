@@ -38,6 +38,12 @@ class GatewayCounters:
     positions_accepted: int = 0
     positions_dropped: int = 0
     """Positions that found no room."""
+    frames_judged: int = 0
+    """Frames that the vehicle's own engine evaluated."""
+    frames_unjudged: int = 0
+    """Frames that it never saw: too many waited, or they were of a boot whose time could not be told."""
+    evaluation_failures: int = 0
+    """How often it failed: frames of that turn were not evaluated on board."""
     frames_mapped_late: int = 0
     """Frames that had waited in the outbox for their time."""
     clock_steps: int = 0

@@ -164,6 +164,14 @@ class Intake:
                 fixes.append((frame.sequence, fix))
         return fixes
 
+    def estimated_zero_ms(self, unit_id: str, boot_id: str, tick_ms: int) -> int | None:
+        """UTC at tick zero by beats that may have been received on a clock that is wrong; None = the boot has none."""
+        return self._clock(unit_id).estimated_zero_ms(boot_id, tick_ms)
+
+    def live_boot(self, unit_id: str) -> str | None:
+        """The boot of the unit's latest beat."""
+        return self._clock(unit_id).live_boot
+
     def unkept_clocks(self) -> dict[str, object]:
         """Clocks that know a boot of which the last run's `clocks` say nothing; told once.
 

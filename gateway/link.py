@@ -86,7 +86,7 @@ class Link:
             # the order holds, and the client writes a turn's packets in one go instead of one a loop iteration.
             await asyncio.gather(
                 *(
-                    self._client.publish(message.topic, message.payload, message.qos)
+                    self._client.publish(message.topic, message.payload, message.qos, message.retain)
                     for message in messages[first : first + TURN_MESSAGES]
                 )
             )

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.intake import BootHeard, Foreign, FrameReady, PositionReady, Refusal
 from gateway.link import Inbox, open_link
-from gateway.link_keeper import keep_link
+from gateway.link_keeper import keep_link, run_until_first_ends
 from gateway.outbox import OutboxFullError
 from gateway.records import FrameRecord, OutboxEntry, fixed_frame, frame_size_bytes, last_tick_ms
 from gateway.session import Outgoing
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from gateway.cab import OnBoard
     from gateway.clock_map import ClockFix
     from gateway.counters import GatewayCounters, Refusals
     from gateway.intake import Intake, IntakeEvent
@@ -66,6 +67,7 @@ class LocalLink:
         room: asyncio.Event,
         before_turn: Callable[[], None],
         boot_heard: Callable[[], None],
+        on_board: OnBoard | None,
         changed: Callable[[], None],
     ) -> None:
         """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`.
@@ -91,6 +93,7 @@ class LocalLink:
         self._room = room
         self._before_turn = before_turn
         self._boot_heard = boot_heard
+        self._on_board = on_board
         self._changed = changed
 
     async def run(self) -> None:
@@ -112,7 +115,10 @@ class LocalLink:
             self._set_up(up=True)
             _log.info("local_link_up", gateway_id=settings.gateway_id)
             try:
-                await self._read(link)
+                if self._on_board is None:
+                    await self._read(link)
+                else:
+                    await run_until_first_ends(self._read(link), self._on_board.speak(link))
             finally:
                 self._set_up(up=False)
 
@@ -134,6 +140,8 @@ class LocalLink:
             dropped = link.inbox.dropped
             if self._settings.units_can_wait:
                 await self._room.wait()
+                if self._on_board is not None:
+                    await self._on_board.has_room()
             self._before_turn()
             now_ms, now_s = wall_ms(), time.monotonic()
             events = [event for message in turn if (event := self._judge(message, now_ms, now_s)) is not None]
@@ -161,10 +169,14 @@ class LocalLink:
                     positions.append(record)
                 case BootHeard():
                     self._boot_heard()
+                    if self._on_board is not None:
+                        self._on_board.judge.beat_heard()
                 case Foreign():
                     self._counters.frames_foreign += 1
                 case Refusal():
                     self._refuse(event, now_s)
+        if self._on_board is not None and frames:
+            self._on_board.judge.offer(frames)  # first: the cab's alarm waits for no disk
         return await self._take(frames, positions, now_ms) if frames or positions else []
 
     async def _take(

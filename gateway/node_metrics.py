@@ -41,6 +41,8 @@ NODE_DATATYPES: Final[Mapping[str, DataType]] = {
     "Health/FramesUnmapped": DataType.UINT64,
     "Health/SamplesGivenUp": DataType.UINT64,
     "Health/UnitFramesLost": DataType.UINT64,
+    "Health/FramesUnjudged": DataType.UINT64,
+    "Health/EvaluationFailures": DataType.UINT64,
     "Health/DiskFull": DataType.BOOLEAN,
     "Health/ClockTrusted": DataType.BOOLEAN,
     "Health/InboxDropped": DataType.UINT64,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from gateway.cab import OnBoard
 from gateway.counters import GatewayCounters, Refusals
 from gateway.intake import Intake
 from gateway.link_keeper import run_until_first_ends
@@ -24,6 +25,9 @@ from gateway.units import UnitWatch
 from gateway.uplink import Uplink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.evaluator import Evaluator
     from telemetry.broker import BrokerAccess
 
 __all__ = ["GatewayService", "GatewaySettings"]
@@ -44,13 +48,23 @@ class GatewayService:
     `run` runs until cancelled, once. On cancel it publishes its death certificate and disconnects, within a second.
     """
 
-    def __init__(self, settings: GatewaySettings, local: BrokerAccess, uplink: BrokerAccess) -> None:
-        """`local`: the broker on the vehicle. `uplink`: the cloud's. They may be the same."""
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        local: BrokerAccess,
+        uplink: BrokerAccess,
+        evaluator: Callable[[], Evaluator] | None = None,
+    ) -> None:
+        """`local`: the broker on the vehicle. `uplink`: the cloud's. They may be the same.
+
+        `evaluator` makes the vehicle's own alert engine, which knows nothing yet; None = the cloud alone judges.
+        """
         self.ready = asyncio.Event()
         self.counters = GatewayCounters()
         self._settings = settings
         self._local = local
         self._uplink = uplink
+        self._evaluator = evaluator
         self._bd_seq: int | None = None
         self._started = asyncio.Event()
         self._running: _Gateway | None = None
@@ -69,6 +83,7 @@ class GatewayService:
                 counters=self.counters,
                 ready=self.ready,
                 last_bd_seq=self._bd_seq,
+                evaluator=None if self._evaluator is None else self._evaluator(),
             )
             self._started.set()
             try:
@@ -123,6 +138,7 @@ class _Gateway:
         counters: GatewayCounters,
         ready: asyncio.Event,
         last_bd_seq: int | None,
+        evaluator: Evaluator | None,
     ) -> None:
         self.counters = counters
         self.session = EdgeNodeSession(
@@ -134,6 +150,8 @@ class _Gateway:
         )
         self._settings = settings
         self._local_access = local
+        self._evaluator = evaluator
+        self._on_board: OnBoard | None = None
         self.outbox = outbox
         self._ready = ready
         self._refusals = Refusals(counters)
@@ -161,6 +179,17 @@ class _Gateway:
             units=None if settings.units is None else frozenset(settings.units),
             clocks=clocks,
         )
+        if self._evaluator is not None:
+            self._on_board = OnBoard(
+                settings=settings,
+                evaluator=self._evaluator,
+                intake=self._intake,
+                counters=self.counters,
+                report=self._uplink.report_device,
+            )
+            await self._on_board.restore()
+            self.session.tell_by(self._on_board.book.status)
+            self._uplink.commanded = self._on_board.judge.commanded
         self._time = Timekeeper(
             settings=settings,
             intake=self._intake,
@@ -168,6 +197,7 @@ class _Gateway:
             suspicion=suspicion,
             counters=self.counters,
             mapped=self._uplink.mapped_late,
+            moved=self._clock_moved,
         )
         self._local = LocalLink(
             settings=settings,
@@ -184,16 +214,24 @@ class _Gateway:
             room=self._uplink.has_room,
             before_turn=self._time.notice,
             boot_heard=self._time.boot_heard,
+            on_board=self._on_board,
             changed=self._links_changed,
         )
 
     async def run(self) -> None:
         """Run until cancelled, or until one of its parts fails."""
-        await run_until_first_ends(self._time.run(), self._uplink.run(), self._local.run(), self._watch_over())
+        parts = [self._time.run(), self._uplink.run(), self._local.run(), self._watch_over()]
+        if self._on_board is not None:
+            parts.append(self._on_board.run())
+        await run_until_first_ends(*parts)
 
     def is_drained(self) -> bool:
         """Whether nothing is owed to the cloud."""
         return self._uplink.is_drained()
+
+    def _clock_moved(self, step_ms: int) -> None:
+        if self._on_board is not None:
+            self._on_board.clock_moved(step_ms)
 
     def _links_changed(self) -> None:
         if self._local.is_up and self._uplink.is_up:
@@ -227,6 +265,8 @@ class _Gateway:
             "Health/FramesUnmapped": self.outbox.unmapped,
             "Health/SamplesGivenUp": self.outbox.samples_lost,
             "Health/UnitFramesLost": sum(self._local.unit_frames_lost.values()),
+            "Health/FramesUnjudged": self.counters.frames_unjudged,
+            "Health/EvaluationFailures": self.counters.evaluation_failures,
             "Health/DiskFull": not self._local.has_room,
             "Health/ClockTrusted": self._intake.clock_trusted,
             "Health/InboxDropped": self.counters.inbox_dropped,

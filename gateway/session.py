@@ -6,7 +6,7 @@ Source: Sparkplug 3.0, chapters 4 (topics), 5 (operational behaviour) and 6 (pay
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.node_metrics import (
@@ -20,6 +20,7 @@ from gateway.node_metrics import (
 from gateway.records import FrameRecord, PositionRecord
 from gateway.session_states import TRANSITIONS, IllegalTransitionError, SessionAct, SessionEvent, SessionState
 from telemetry.errors import WireError
+from telemetry.on_board import COMMANDS, ON_BOARD_ALIASES, DeviceCommand, OnBoard, on_board_metrics, on_board_values
 from telemetry.samples import SINGLE_CHANNELS
 from telemetry.sparkplug.acknowledgement import (
     OUTBOX_ID,
@@ -31,6 +32,7 @@ from telemetry.sparkplug.acknowledgement import (
 from telemetry.sparkplug.batches import ALIASES_PER_DEVICE, batch_metrics, device_birth_metrics
 from telemetry.sparkplug.payload import Metric, Payload, decode_payload, encode_payload, resolve_metric
 from telemetry.sparkplug.topics import (
+    NAMESPACE,
     MessageType,
     StateTopic,
     Topic,
@@ -41,7 +43,7 @@ from telemetry.sparkplug.topics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from gateway.records import OutboxEntry
@@ -50,11 +52,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A message to publish; never retained."""
+    """A message to publish."""
 
     topic: str
     payload: bytes
     qos: int = 0
+    retain: bool = False
+    """On the vehicle's broker alone: Sparkplug retains no message of an edge node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class Reaction:
 
     messages: tuple[Outgoing, ...] = ()
     acknowledgement: Acknowledgement | None = None
+    command: DeviceCommand | None = None
+    """For a unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +113,18 @@ class EdgeNodeSession:
         self._host_timestamp_ms: int | None = None
         self._seq = 0
         self._devices: dict[str, _Device] = {}
+        self._on_board: Callable[[str], OnBoard] | None = None
         self._data_topic = self._topic(MessageType.NDATA)
 
     def subscriptions(self) -> tuple[str, ...]:
         """Topics to subscribe to with QoS 1 after every connect, before `connected`."""
-        commands = self._topic(MessageType.NCMD)
-        return (commands,) if self._host_id is None else (commands, state_topic(self._host_id))
+        to_devices = f"{NAMESPACE}/{self._fleet_id}/{MessageType.DCMD}/{self._gateway_id}/+"
+        commands = (self._topic(MessageType.NCMD), to_devices)
+        return commands if self._host_id is None else (*commands, state_topic(self._host_id))
+
+    def tell_by(self, on_board: Callable[[str], OnBoard]) -> None:
+        """Who knows what the vehicle says of a unit: each DBIRTH tells it, beside the unit's samples."""
+        self._on_board = on_board
 
     def connect(self, now_ms: int) -> Outgoing:
         """A CONNECT is about to be sent; returns its will. Keep `bd_seq`, which has just been raised, over restarts."""
@@ -145,9 +157,14 @@ class EdgeNodeSession:
             if parsed.host_id != self._host_id:
                 raise WireError("topic", f"the STATE of {parsed.host_id!r}, which is not this node's primary host")
             return Reaction(messages=self._host_said(payload, now_ms))
-        if parsed.message_type is not MessageType.NCMD:
-            raise WireError("topic", f"{topic!r} is no command to an edge node")
-        return self._commanded(payload, now_ms)
+        if (parsed.fleet_id, parsed.gateway_id) != (self._fleet_id, self._gateway_id):
+            raise WireError("topic", f"{topic!r} is for another edge node")
+        match parsed.message_type:
+            case MessageType.NCMD:
+                return self._commanded(payload, now_ms)
+            case MessageType.DCMD:
+                return Reaction(command=self._device_commanded(parsed.unit_id or "", payload))
+        raise WireError("topic", f"{topic!r} is no command to an edge node or a unit")
 
     def settled(self, known: Acknowledgement) -> None:
         """What of which outbox is settled now: the next birth tells it."""
@@ -201,6 +218,15 @@ class EdgeNodeSession:
         messages.append(self._outgoing(device.data_topic, metrics, now_ms, birth=False))
         return tuple(messages)
 
+    def device_report(self, unit_id: str, now_ms: int) -> tuple[Outgoing, ...]:
+        """A DDATA with what the vehicle says of a unit; none while it is not born: its birth will tell."""
+        device = self._devices.get(unit_id)
+        if self.state is not SessionState.BORN or device is None or device.born_as is None or self._on_board is None:
+            return ()
+        status = self._on_board(unit_id)
+        metrics = on_board_metrics(status, alias_base=device.alias_base, timestamp_ms=now_ms, born=False)
+        return (self._outgoing(device.data_topic, metrics, now_ms, birth=False),)
+
     def report(self, values: Mapping[str, Any], now_ms: int) -> Outgoing:
         """An NDATA with the node's own metrics. Only in state BORN."""
         self._require_born()
@@ -225,6 +251,17 @@ class EdgeNodeSession:
         acknowledgement = acknowledgement_from_metrics(metrics) if values.get(OUTBOX_ID) is not None else None
         messages = self._fire(SessionEvent.REBIRTH, now_ms) if values.get(REBIRTH) is True else ()
         return Reaction(messages=messages, acknowledgement=acknowledgement)
+
+    def _device_commanded(self, unit_id: str, payload: bytes) -> DeviceCommand | None:
+        """By name, or by the alias of the unit's birth. Other metrics are none of this node's, and no harm."""
+        device = self._devices.get(unit_id)
+        by_alias = {} if device is None else {device.alias_base + n: name for name, n in ON_BOARD_ALIASES.items()}
+        named = [
+            replace(metric, name=metric.name or by_alias.get(metric.alias or -1))
+            for metric in decode_payload(payload).metrics
+        ]
+        values = on_board_values(metric for metric in named if metric.name in COMMANDS)
+        return DeviceCommand(unit_id=unit_id, values=values) if values else None
 
     def _move(self, event: SessionEvent) -> SessionAct:
         try:
@@ -265,6 +302,9 @@ class EdgeNodeSession:
             alias_base=device.alias_base,
             timestamp_ms=now_ms,
         )
+        if self._on_board is not None:
+            status = self._on_board(unit_id)
+            metrics += on_board_metrics(status, alias_base=device.alias_base, timestamp_ms=now_ms, born=True)
         return self._outgoing(self._topic(MessageType.DBIRTH, unit_id), metrics, now_ms)
 
     def _death(self, now_ms: int) -> Outgoing:

@@ -48,13 +48,16 @@ class Timekeeper:
         suspicion: Suspicion,
         counters: GatewayCounters,
         mapped: Callable[[Sequence[OutboxEntry]], None],
+        moved: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`moved` gets by how much the gateway's clock was set, ms."""
         self._settings = settings
         self._intake = intake
         self._outbox = outbox
         self._suspicion = suspicion
         self._counters = counters
         self._mapped = mapped
+        self._moved = moved
         self._clock = WallClock()
         self._boot_heard = asyncio.Event()
         self._steps: deque[tuple[int, int]] = deque()
@@ -72,6 +75,7 @@ class Timekeeper:
             self._judge(now_ms)
             _log.warning("clock_was_set", gateway_id=self._settings.gateway_id, step_ms=step_ms)
             self._intake.move_clock(step_ms)
+            self._moved(step_ms)
             self._outbox.age_counts = self._outbox.age_counts and abs(step_ms) < AGE_STEP_MS
             self._steps.append((step_ms, self._outbox.next_sequence - 1))
 

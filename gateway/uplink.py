@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.session import EdgeNodeSession, Outgoing
     from gateway.settings import GatewaySettings
     from telemetry.broker import BrokerAccess
+    from telemetry.on_board import DeviceCommand
 
 _log = structlog.get_logger()
 
@@ -66,6 +67,8 @@ class Uplink:
         changed: Callable[[], None],
     ) -> None:
         """`changed` is called when `is_up` changes."""
+        self.commanded: Callable[[DeviceCommand], None] | None = None
+        """Gets commands to units; it may refuse one with a WireError. None: they are left alone."""
         self.is_up = False
         self._settings = settings
         self._access = access
@@ -141,6 +144,11 @@ class Uplink:
         self._queue((self._session.report(values, wall_ms()),))
         return True
 
+    def report_device(self, unit_id: str) -> None:
+        """Publish what the vehicle says of a unit, where that is possible: its next birth tells it as well."""
+        if len(self._waiting) < REPORTS_WAITING:
+            self._queue(self._session.device_report(unit_id, wall_ms()))
+
     def device_silent(self, unit_id: str) -> None:
         """A unit fell silent."""
         self._queue(self._session.device_silent(unit_id, wall_ms()))
@@ -210,6 +218,8 @@ class Uplink:
                     self._acknowledged.set()
                 else:
                     self._counters.foreign_acknowledgements += 1
+            if reaction.command is not None and self.commanded is not None:
+                self.commanded(reaction.command)
         except WireError as error:
             self._refuse(Refusal(topic=message.topic, reason=error.reason, detail=str(error)))
             return

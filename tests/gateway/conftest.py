@@ -108,8 +108,9 @@ class Rig:
 
     @asynccontextmanager
     async def gateway(self, **changes) -> AsyncIterator[GatewayService]:
-        """A gateway, ready; cancelled at the end. Without a primary host, unless the settings' `changes` name one."""
-        service = GatewayService(self.settings(**changes), self.local.access, self.uplink.access)
+        """A gateway, ready; cancelled at the end. Without a primary host or engine, unless `changes` name one."""
+        evaluator = changes.pop("evaluator", None)
+        service = GatewayService(self.settings(**changes), self.local.access, self.uplink.access, evaluator)
         task = asyncio.create_task(service.run())
         try:
             async with asyncio.timeout(10):

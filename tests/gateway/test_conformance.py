@@ -60,6 +60,7 @@ async def test_the_connection_as_the_broker_logs_it(rig, start_broker):
     assert re.search(r"as fleet-truck-uplink \(p2, c1, k30\)", text)  # MQTT 3.1.1, clean session
     assert re.search(r"Will message specified \(\d+ bytes\) \(r0, q1\)\.\n.*spBv1\.0/fleet/NDEATH/truck", text)
     assert "spBv1.0/fleet/NCMD/truck (QoS 1)" in text
+    assert "spBv1.0/fleet/DCMD/truck/+ (QoS 1)" in text
     assert "spBv1.0/STATE/host (QoS 1)" in text
     publishes = re.findall(
         r"Received PUBLISH from fleet-truck-uplink \(d0, q(\d), r(\d), m\d+, 'spBv1\.0/fleet/(\w+)/", text

@@ -110,7 +110,7 @@ def test_the_birth_tells_every_metric_the_node_will_ever_publish():
 def test_nothing_is_born_before_the_primary_host_is_online():
     node = session()
     node.connect(NOW_MS)
-    assert node.subscriptions() == (NCMD, STATE)
+    assert node.subscriptions() == (NCMD, "spBv1.0/fleet/DCMD/truck/+", STATE)
     assert node.connected(NOW_MS) == ()
     assert node.state is SessionState.WAITING
     with pytest.raises(IllegalTransitionError, match="while waiting"):
@@ -307,7 +307,9 @@ def test_an_acknowledgement_is_read_with_and_without_datatypes():
         (NCMD, b"\xff\xff", "protobuf_malformed"),
         (STATE, b"online", "state_malformed"),
         ("spBv1.0/STATE/other", encode_state(True, 1), "topic"),
-        ("spBv1.0/fleet/DCMD/truck/u1", b"", "topic"),
+        ("spBv1.0/fleet/DCMD/truck/u1", b"\xff\xff", "protobuf_malformed"),
+        ("spBv1.0/fleet/DCMD/other/u1", b"", "topic"),
+        ("spBv1.0/fleet/DDATA/truck/u1", b"", "topic"),
         (
             NCMD,
             command(
