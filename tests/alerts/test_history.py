@@ -138,7 +138,7 @@ def test_history_outlives_a_restart_and_ends_by_itself(engine, assignment, frame
     assert not again._lanes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_no_history_ever_touches_what_is_live(assignment, frame, start_ms, data):
     rows = data.draw(st.integers(10, 60))
