@@ -267,6 +267,13 @@ class Outbox:
         """The gateway's clock was set: frames of this run, up to this one, move with it if they wait for their time."""
         await self._writer.run(lambda file: file.move_clock(step_ms, self._first_of_run, last_sequence))
 
+    async def date_earlier(self, since_ms: int, now_ms: int) -> None:
+        """Frames of earlier runs that wait for their time count as received now, if their clock said another time.
+
+        Between `since_ms` and `now_ms` it is believed.
+        """
+        await self._writer.run(lambda file: file.date_earlier(self._first_of_run, since_ms, now_ms))
+
     async def mark_published(self, sequences: Sequence[int]) -> None:
         """A host that does not acknowledge was sent these."""
         await self._writer.run(lambda file: file.mark_published(sequences))

@@ -229,6 +229,14 @@ class OutboxFile:
             (step_ms, first_sequence, last_sequence),
         )
 
+    def date_earlier(self, first_sequence: int, since_ms: int, now_ms: int) -> None:
+        """Frames below `first_sequence` that wait for their time, and say another than these: they came by now."""
+        self.database.execute(
+            "UPDATE records SET accepted_at_ms = ? WHERE kind = 1 AND utc_at_tick_zero_ms IS NULL AND sequence < ? "
+            "AND accepted_at_ms NOT BETWEEN ? AND ?",
+            (now_ms, first_sequence, since_ms, now_ms),
+        )
+
     def settle(self, floor: int, ranges: Iterable[tuple[int, int]]) -> None:
         """Everything up to `floor`, and the ranges above it, is stored: forget it."""
         self.acknowledged = True

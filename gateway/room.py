@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.records import RecordKind
 from gateway.thinning import KEPT_PERIOD_MS, Drops, lost_of_frame, lost_position, thin
+from gateway.wall_clock import PLAUSIBLE_FROM_MS
 from telemetry.frames import decode_frame, encode_frame
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SOFT_SHARE = 0.95
 GOAL_SHARE = 0.90
 """Room is made down to it, so that it is made seldom, and told in few records. **Assumed**."""
 CHUNK_RECORDS = 64
+_HAS_TIME = "(kind = 2 OR (kind = 1 AND utc_at_tick_zero_ms IS NOT NULL))"
 _COLUMNS = "sequence, kind, unit_id, accepted_at_ms, utc_at_tick_zero_ms, payload"
 _STEPS = (
     ("published = 1", None, "the host does not acknowledge, and the outbox was full"),
@@ -78,9 +80,12 @@ class _Giving:
         self._position_minute = -1
 
     def too_old(self, oldest_ms: int) -> None:
-        """Drop what is older than the bound. Accepted in order, so the first young record ends it."""
+        """Drop what is older than the bound. Accepted in order, so the first young record ends it.
+
+        What was accepted by a clock that had never been set, or waits for its time, has no age.
+        """
         while True:
-            rows = self._rows("kind != 3", 0)
+            rows = self._rows(f"accepted_at_ms >= {PLAUSIBLE_FROM_MS} AND {_HAS_TIME}", 0)
             old = [row for row in rows if row.accepted_at_ms < oldest_ms]
             for row in old:
                 self._drop(row, "older than the outbox keeps data")

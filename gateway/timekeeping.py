@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.outbox import OutboxFullError
-from gateway.wall_clock import WallClock, is_plausible, is_synchronised, running_ms, wall_ms
+from gateway.wall_clock import PLAUSIBLE_FROM_MS, WallClock, is_plausible, is_synchronised, running_ms, wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +60,8 @@ class Timekeeper:
         self._moved = moved
         self._clock = WallClock()
         self._boot_heard = asyncio.Event()
+        self._dated = False
+        """Whether frames of earlier runs were looked at, whose clock may have been wrong to their end."""
         self._steps: deque[tuple[int, int]] = deque()
         """Steps of the clock, and the last record of the time before each, that waiting frames were not yet told."""
 
@@ -93,6 +95,7 @@ class Timekeeper:
                 self.notice()
                 self._judge(wall_ms())
                 await self._move_waiting()
+                await self._date_earlier()
                 await self._map()
                 if time.monotonic() - kept_s >= KEEP_S:
                     kept_s = time.monotonic()
@@ -117,8 +120,19 @@ class Timekeeper:
                     return
             self._steps.popleft()
 
+    async def _date_earlier(self) -> None:
+        """Once, with a clock that is trusted: what an earlier run's may have said wrongly bounds nothing."""
+        if self._dated or not self._intake.clock_trusted or self._steps:
+            return
+        now_ms = wall_ms()
+        with contextlib.suppress(OutboxFullError):
+            if self._outbox.unmapped:
+                since_ms = now_ms if self._settings.wait_for_time_sync else PLAUSIBLE_FROM_MS
+                await self._outbox.date_earlier(since_ms, now_ms)
+            self._dated = True
+
     async def _map(self) -> None:
-        if not self._outbox.unmapped or not self._intake.clock_trusted or self._steps:
+        if not self._outbox.unmapped or not self._intake.clock_trusted or self._steps or not self._dated:
             return
         with contextlib.suppress(OutboxFullError):
             boots = await self._outbox.unmapped_boots()

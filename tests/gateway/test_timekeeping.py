@@ -30,7 +30,7 @@ class Box:
         self.outbox = outbox
         self.counters = GatewayCounters()
         self.mapped: list = []
-        self.intake = Intake(gateway_id="g", fleet_id="f", units=None)
+        self.intake = Intake(gateway_id="g", fleet_id="f", units=None, clocks=settings.pop("clocks", None))
         self.time = Timekeeper(
             settings=GatewaySettings(gateway_id="g", fleet_id="f", **settings),
             intake=self.intake,
@@ -169,8 +169,39 @@ async def test_a_gateway_that_is_killed_still_knows_where_it_put_a_boot(box, mon
         box.passes(30_000)
         await box.until_mapped(1)
         kept, _ = await box.outbox.kept()  # what a killed one would find: nothing was said at an end
-    after = Box(monkeypatch, box.outbox)
-    after.intake = Intake(gateway_id="g", fleet_id="f", units=None, clocks=kept)
+    after = Box(monkeypatch, box.outbox, clocks=kept)
     fix = await after.frame(7, 7_000, boot_id="2-b")
     assert fix.quality == Quality.TIME_BRACKETED
     assert fix.utc_at_tick_zero_ms == box.zero_ms(0)
+
+
+@pytest.mark.parametrize(("started_ms", "wait_for_time_sync"), [(40_000, False), (NOW_MS - 40 * 86_400_000, True)])
+async def test_what_a_wrong_clock_said_before_a_restart_neither_places_frames_nor_makes_them_old(
+    box, monkeypatch, tmp_path, started_ms, wait_for_time_sync
+):
+    synchronised = False
+    monkeypatch.setattr("gateway.timekeeping.is_synchronised", lambda: synchronised)
+    settings = {"wait_for_time_sync": wait_for_time_sync}
+    before = Box(monkeypatch, box.outbox, **settings)
+    before.wall_ms = started_ms
+    async with running(before):
+        before.beat(5_000)
+        assert await before.frame(5, 5_000) is None
+        assert await before.frame(1, 1_000, boot_id="unheard") is None
+    await box.outbox.close()
+    outbox = await Outbox.open(tmp_path / "outbox", fleet_id="f", gateway_id="g", max_bytes=8_000_000)
+    after = Box(monkeypatch, outbox, **settings)  # its clock was set while the gateway was off
+    monkeypatch.setattr("gateway.outbox.wall_ms", lambda: NOW_MS)
+    synchronised = True
+    async with running(after):
+        await after.frame(80, 80_000)  # the first look at what is old
+        assert outbox.unmapped == 3
+        after.beat(80_000)
+        await after.until_mapped(2)
+        assert [after.zero_ms(0), after.zero_ms(1)] == [NOW_MS - 80_000] * 2
+        after.passes(30_000)
+        await after.until_mapped(3)
+        assert after.mapped[2].record.batch.quality.tolist() == [Quality.TIME_BRACKETED]
+        assert NOW_MS - 86_400_000 < after.mapped[2].record.batch.sampled_at_ms[0] <= NOW_MS
+    assert outbox.samples_lost == 0
+    await outbox.close()
