@@ -300,16 +300,15 @@ class SendWindow:
 
     def _make_way(self) -> None:
         """Live data flow, and the backlog has its half: live records that were sent longest ago leave."""
-        live, backlog, limit = self._shares[True], self._shares[False], self._limit
-        size_bytes = live.size_bytes + backlog.size_bytes
-        if live.records + backlog.records <= limit.records and size_bytes <= limit.size_bytes:
-            return
-        while self._live_order:
+        while self._live_order and self._is_over():
             sent = self._sent.get(self._live_order.popleft())
             if sent is not None and sent.live and sent.in_window:
                 self._leave_window(sent)
                 self.overtaken += 1
-                return
+
+    def _is_over(self) -> bool:
+        records, size_bytes = self.in_flight
+        return records > self._limit.records or size_bytes > self._limit.size_bytes
 
     def _leave_window(self, sent: _Sent) -> None:
         if sent.in_window:

@@ -111,6 +111,16 @@ def test_live_data_flow_though_nobody_settles_anything():
     assert box.window.overtaken == 1_000 - 256
 
 
+def test_a_large_live_record_makes_as_many_small_ones_leave_as_it_takes():
+    box = Outbox(records=100, size_bytes=1_000)
+    box.live(10, 0.0, size=100)
+    box.sent(0.0)
+    box.live(1, 0.0, size=900)
+    box.sent(0.0)
+    assert box.window.in_flight == (2, 1_000)
+    assert box.window.overtaken == 9
+
+
 def test_what_is_unsettled_is_sent_again_after_30_60_120_240_300_300_seconds():
     box = Outbox()
     box.live(2, 0.0)
