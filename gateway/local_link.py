@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from telemetry.unit_link import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     import random
     from collections.abc import Callable, Sequence
 
@@ -64,6 +64,7 @@ class LocalLink:
         refusals: Refusals,
         jitter: random.Random,
         taken: Callable[[Sequence[OutboxEntry]], None],
+        unseen: Callable[[int], None],
         room: asyncio.Event,
         before_turn: Callable[[], None],
         boot_heard: Callable[[], None],
@@ -72,6 +73,7 @@ class LocalLink:
     ) -> None:
         """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`.
 
+        `unseen` tells from which number on the outbox may hold records that `taken` did not get.
         `room` is waited for where the units can wait. `before_turn` is called before messages are given their time.
         """
         self.is_up = False
@@ -90,6 +92,7 @@ class LocalLink:
         self._jitter = jitter
         self._suspicion = suspicion
         self._taken = taken
+        self._unseen = unseen
         self._room = room
         self._before_turn = before_turn
         self._boot_heard = boot_heard
@@ -183,8 +186,13 @@ class LocalLink:
         self, frames: Sequence[FrameArrival], positions: Sequence[PositionRecord], now_ms: int
     ) -> list[Outgoing]:
         counters, clocks = self._counters, self._intake.unkept_clocks()
+        first = self._outbox.next_sequence
         try:
             taken = await self._outbox.take(frames, positions, suspicious=self._suspicion.units(now_ms), clocks=clocks)
+        except asyncio.CancelledError:  # the connection ended; they are committed all the same, and come no second time
+            self._intake.not_kept(clocks)
+            self._unseen(first)
+            raise
         except OutboxFullError as error:
             self._intake.not_kept(clocks)
             self._tell_room(room=False, error=str(error))

@@ -211,6 +211,7 @@ class _Gateway:
             refusals=self._refusals,
             jitter=self._jitter,
             taken=self._uplink.offer,
+            unseen=self._uplink.unseen,
             room=self._uplink.has_room,
             before_turn=self._time.notice,
             boot_heard=self._time.boot_heard,

@@ -110,6 +110,11 @@ class Uplink:
         self._due.set()
         self._look_for_room()
 
+    def unseen(self, sequence: int) -> None:
+        """From this number on the outbox may hold records that were not offered."""
+        self._window.met_again(sequence)
+        self._backlog_due.set()
+
     def mapped_late(self, entries: Iterable[OutboxEntry]) -> None:
         """The outbox knows the times of these since just now: young ones are live, others join the backlog."""
         now_ms = wall_ms()

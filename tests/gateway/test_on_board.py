@@ -1,6 +1,8 @@
 """The vehicle's own engine: the cab hears of heat without any network, and the cloud of what the cab heard."""
 
+import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -47,6 +49,12 @@ def reports(host) -> list:
         if status is not None:
             found.append(status)
     return found
+
+
+def frames_of(rig, host) -> list[int]:
+    """Numbers of the frames that the host was sent, in their order."""
+    named = [rig.by_name(host.of("DBIRTH"), payload) for payload in host.of("DDATA")]
+    return [metrics["Source/Frame"].value for metrics in named if "Source/Frame" in metrics]
 
 
 async def command(host, **values) -> None:
@@ -211,3 +219,28 @@ async def test_setting_the_gateways_clock_moves_no_sample_against_another(rig, s
             await unit.send_frame("u1", 1, celsius=85.0)
             await rig.until(lambda: cab_levels(cab)[-1] == "critical", "it goes on")
             await rig.until(lambda: abs(json.loads(told(cab, CAB)[-1])["since_ms"] - since_ms) < 1_000, "and back")
+
+
+async def test_frames_that_are_committed_as_their_connection_ends_are_published_all_the_same(rig):
+    released = threading.Event()
+    async with (
+        rig.peer(rig.local, "packwatch/vehicle/#") as cab,
+        rig.host() as host,
+        rig.unit() as unit,
+        rig.gateway(evaluator=engine) as gateway,
+    ):
+        parts = gateway._running
+        await unit.send_beat("u1", 1_000)
+        await unit.send_frame("u1", 1, celsius=95.0)
+        await rig.until(lambda: 1 in frames_of(rig, host) and told(cab, CAB), "hot, and the cab was told")
+        await rig.until(parts._uplink.is_quiet, "the outbox was read to its end")
+        slow = asyncio.create_task(parts.outbox._writer.run(lambda _: released.wait(10)))
+        await unit.send_frame("u1", 2, celsius=95.0)
+        await rig.until(parts.outbox._writer._jobs.qsize, "waits for the disk")
+        rig.local.kill()
+        parts._on_board.book.everything_due()
+        parts._on_board._to_say.set()
+        await rig.until(lambda: not parts._local.is_up, "link ended")
+        released.set()
+        await slow
+        await rig.until(lambda: 2 in frames_of(rig, host), "published")
