@@ -1,4 +1,7 @@
-"""The fixed detector: ceilings and the runaway rule, over the rows of all packs at once. Pure but for its `states`.
+"""Levels of the rows of all packs at once: ceilings, the runaway rule, and the detector's evidence beside them.
+
+Pure but for its `states`. A level is the higher of what the ceilings and what the evidence (alerts/detector) says;
+the evidence only counts where `states` keeps its memory.
 
 Late rows (older than the newest one of their pack) are held against the ceilings on their own: they may raise a
 level, and never lower or clear one. All else looks at the other rows, in event time. How rows were cut into batches
@@ -13,8 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from alerts import detector
 from alerts.pack_states import NEVER_MS
 from alerts.renewal import Stays, follow_renewals, no_renewals
+from alerts.rules import LATCHING_FROM
 from alerts.scans import group_ends, group_starts, last_true, row_before, running_max
 from alerts.voltages import follow_voltages
 from registry.kinds import Level
@@ -22,6 +27,7 @@ from registry.kinds import Level
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from alerts.detector import Evidence, Judgement
     from alerts.pack_states import PackStates
     from alerts.rules import Hysteresis, Rules
     from alerts.voltages import Voltages
@@ -44,6 +50,13 @@ class Rows:
     """(N, T)"""
     voltages_v: NDArray[np.float32]
     """(N, V)"""
+    ambient_c: NDArray[np.float32] | None = None
+    """(N,), as are the gases; None = nobody measures it."""
+    hydrogen_ppm: NDArray[np.float32] | None = None
+    carbon_monoxide_ppm: NDArray[np.float32] | None = None
+    voc_ppm: NDArray[np.float32] | None = None
+    in_order: NDArray[np.bool_] | None = None
+    """(N,) rows that evidence may look at now; others wait for a hole before them, and come again. None = all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +89,12 @@ class Crossings:
     """(K, V)"""
     references_v: NDArray[np.float32]
     """(K, V)"""
+    fixed_rank: NDArray[np.int64]
+    """(K,) what the ceilings and the runaway rule alone hold."""
+    fixed_rank_before: NDArray[np.int64]
+    """(K,) one row earlier."""
+    evidences: tuple[tuple[Evidence, ...], ...]
+    """(K,) what the detector's level rose by in that row, strongest first; empty where it did not rise."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -99,11 +118,14 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
 
     lowest_c = min(ceiling.at_c for ceiling in rules.ceilings)
     lively = (rows.temperatures_c >= lowest_c).any(axis=1) | steps.rising.any(axis=1)
+    judgement = _judge(states, rules, rows)
+    if judgement is not None:
+        lively |= judgement.rank > 0
     ends = group_ends(starts)
     end_slots = slot[ends]
     first_rows = starts[ends]
     busy_slots = states.above[end_slots].any(axis=(1, 2)) | states.rise_ms[end_slots].any(axis=1)
-    busy_slots |= states.latched[end_slots] > 0
+    busy_slots |= states.level[end_slots] > 0
     busy = np.logical_or.reduceat(lively, first_rows) | busy_slots
     chosen = np.flatnonzero(np.repeat(busy, ends - first_rows + 1))
     crossings = _near_a_level(
@@ -112,6 +134,7 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
         all_rows=rows,
         all_steps=steps,
         voltages=voltages,
+        judgement=judgement,
         chosen=chosen,
         newest_before_ms=newest_before_ms,
     )
@@ -119,6 +142,29 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
     _remember(states, rows, starts, ends, steps.measured)
     states.newest_ms[end_slots] = newest_ms[ends]
     return crossings
+
+
+def _judge(states: PackStates, rules: Rules, rows: Rows) -> Judgement | None:
+    if not states.by_evidence:
+        return None
+    evidence_rows = detector.Rows(
+        slot=rows.slot,
+        sampled_at_ms=rows.sampled_at_ms,
+        temperatures_c=_in_order(rows, rows.temperatures_c),
+        voltages_v=_in_order(rows, rows.voltages_v),
+        ambient_c=rows.ambient_c,
+        hydrogen_ppm=None if rows.hydrogen_ppm is None else _in_order(rows, rows.hydrogen_ppm),
+        carbon_monoxide_ppm=None if rows.carbon_monoxide_ppm is None else _in_order(rows, rows.carbon_monoxide_ppm),
+        voc_ppm=None if rows.voc_ppm is None else _in_order(rows, rows.voc_ppm),
+    )
+    return detector.judge(states, rules.detector, evidence_rows)
+
+
+def _in_order(rows: Rows, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, ...) without the rows that wait: a row that measured nothing changes nothing."""
+    if rows.in_order is None:
+        return values
+    return np.where(rows.in_order.reshape((-1,) + (1,) * (values.ndim - 1)), values, np.float32(np.nan))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,6 +244,7 @@ def _near_a_level(
     all_rows: Rows,
     all_steps: _Steps,
     voltages: Voltages,
+    judgement: Judgement | None,
     chosen: NDArray[np.int64],
     newest_before_ms: NDArray[np.int64],
 ) -> Crossings:
@@ -220,8 +267,13 @@ def _near_a_level(
     too_hot = rows.temperatures_c >= states.max_operating_c[slot][:, None]
     runaway = long_enough & (too_hot | voltages.fallen[chosen].any(axis=1, keepdims=True))
     runaway &= (settled_rank < Level.RUNAWAY.rank)[:, None]
+    evidence = np.zeros(len(chosen), np.int64)
+    if judgement is not None:
+        evidence = judgement.rank[chosen].astype(np.int64)
+        evidence[evidence <= settled_rank] = 0
     fired = np.where(runaway.any(axis=1), Level.RUNAWAY.rank, 0)
     held = np.zeros(len(chosen), np.int64)
+    held_before = np.zeros(len(ends), np.int64)
     clearing = 0
     alarm, alarm_before = None, None
     for ceiling in rules.ceilings:
@@ -241,11 +293,18 @@ def _near_a_level(
             newest_before_ms=newest_before_ms,
         )
         held = np.maximum(held, np.where(stays.above.any(axis=1), ceiling.level.rank, 0))
+        held_before = np.maximum(held_before, np.where(above_before.any(axis=1), ceiling.level.rank, 0))
         if alarm is None and ceiling.level.rank >= Level.WARNING.rank:
             alarm, alarm_before = stays, above_before
         clearing += 1
+    fixed = np.maximum(fired, held)
+    fixed_before = np.roll(fixed, 1)
+    fixed_before[starts[ends]] = held_before
+    fired = np.maximum(fired, np.where(evidence >= LATCHING_FROM.rank, evidence, 0))
     latched = running_max(fired, starts, states.latched[slot])
-    level = np.maximum(latched, held)
+    level = np.maximum(latched, np.maximum(held, evidence))
+    if alarm is not None and alarm_before is not None:
+        alarm = _with_evidence(alarm, rows.temperatures_c, evidence >= Level.WARNING.rank)
     before = np.where(np.arange(len(level)) == starts, states.level[slot], np.roll(level, 1))
     renewals = (
         no_renewals(rows.temperatures_c)
@@ -285,7 +344,24 @@ def _near_a_level(
         fallen=voltages.fallen[chosen[at]],
         voltages_v=rows.voltages_v[at],
         references_v=voltages.references_of(chosen[at]),
+        fixed_rank=fixed[at],
+        fixed_rank_before=fixed_before[at],
+        evidences=tuple(
+            tuple(detector.reason_numbers(judgement, int(row)))
+            if judgement is not None and row in judgement.risen
+            else ()
+            for row in chosen[at]
+        ),
     )
+
+
+def _with_evidence(alarm: Stays, temperatures_c: NDArray[np.float32], alarms: NDArray[np.bool_]) -> Stays:
+    """The same, but in rows whose evidence alarms the hottest probe counts as one above the ceiling."""
+    if not alarms.any():
+        return alarm
+    hottest_c = np.fmax.reduce(temperatures_c, axis=1, initial=-np.inf, keepdims=True)
+    hottest = alarms[:, None] & (temperatures_c == hottest_c)
+    return Stays(above=alarm.above | hottest, passes=alarm.passes | hottest, clears=alarm.clears & ~hottest)
 
 
 def _rise_ms(states: PackStates, rows: Rows, steps: _Steps, starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,11 +22,13 @@ from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RUL
 from alerts.seen_frames import SeenFrames
 from alerts.snapshots import SnapshotError
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
-from registry.kinds import AlertKind, Level
+from registry.kinds import AlertKind, Chemistry, Level
 from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch, SampleBatch
@@ -85,6 +87,8 @@ class _Crossing:
     renewed: bool
     late: bool
     reasons: list[str]
+    by_evidence: bool
+    """Whether the ceilings alone would have a milder level."""
     sampled_at_ms: int
     received: ReceivedBatch
 
@@ -466,12 +470,14 @@ class Engine:
             temperature_channels=layout[0],
             voltage_channels=layout[1],
             clearing_ceilings=len(self._clearing_ranks),
+            by_evidence=True,
         )
 
     def _slot_for(self, states: PackStates, assignment: Assignment | None) -> int:
         return states.add(
             max_operating_temperature_c=_max_operating_c(assignment),
             longest_gap_s=self._rules.longest_gap_s(_interval_s(assignment)),
+            profile=self._profile(assignment),
         )
 
     def _go_by(self, series: _Series) -> None:
@@ -479,6 +485,12 @@ class Engine:
         states, slot = series.states, series.slot
         states.max_operating_c[slot] = _max_operating_c(series.assignment)
         states.longest_gap_ms[slot] = round(self._rules.longest_gap_s(_interval_s(series.assignment)) * 1000)
+        states.columns().profile[slot] = self._profile(series.assignment)
+
+    def _profile(self, assignment: Assignment | None) -> int:
+        """Which of the detector's profiles such a pack has."""
+        chemistry = Chemistry.UNKNOWN if assignment is None else assignment.chemistry
+        return self._rules.detector.profile_of(None if assignment is None else assignment.pack_class, chemistry)
 
     def _retire(self, key: tuple[str, Provenance]) -> None:
         """End a unit's series, and its history; its subject keeps the level it had."""
@@ -524,6 +536,10 @@ class Engine:
             sampled_at_ms=np.concatenate([each.batch.sampled_at_ms for each in packing.batches])[arrived],
             temperatures_c=np.concatenate([each.batch.temperatures_c for each in packing.batches])[arrived],
             voltages_v=np.concatenate([each.batch.voltages_v for each in packing.batches])[arrived],
+            ambient_c=_single(packing.batches, "ambient_c", arrived),
+            hydrogen_ppm=_single(packing.batches, "hydrogen_ppm", arrived),
+            carbon_monoxide_ppm=_single(packing.batches, "carbon_monoxide_ppm", arrived),
+            voc_ppm=_single(packing.batches, "voc_ppm", arrived),
         )
         crossings = evaluate(packing.states, self._rules, rows)
         if not len(crossings):
@@ -554,6 +570,7 @@ class Engine:
                         registered_real=series.assignment is not None and not series.assignment.simulated,
                     ),
                 ],
+                by_evidence=bool(crossings.rank[k] > max(crossings.rank_before[k], crossings.fixed_rank[k])),
                 sampled_at_ms=int(rows.sampled_at_ms[row]),
                 received=received,
             )
@@ -589,7 +606,7 @@ class Engine:
             subject=subject,
             before=before,
             level=level,
-            cause="runaway" if level is Level.RUNAWAY else "ceiling",
+            cause="runaway" if level is Level.RUNAWAY else "evidence" if crossing.by_evidence else "ceiling",
             reasons=tuple(reasons),
             sampled_at_ms=crossing.sampled_at_ms,
             pack_id=subject.id if subject.kind is AlertKind.THERMAL else None,
@@ -627,6 +644,18 @@ def _subject_of(unit_id: str, provenance: Provenance, assignment: Assignment | N
     if assignment is None or assignment.pack_id is None:
         return Subject(AlertKind.UNREGISTERED, unit_id, provenance)
     return Subject(AlertKind.THERMAL, assignment.pack_id, provenance)
+
+
+def _single(batches: Sequence[ReceivedBatch], name: str, arrived: NDArray[np.intp]) -> NDArray[np.float32] | None:
+    """(N,) a single sensor's column of all rows; None when no unit has the sensor."""
+    columns = [getattr(each.batch, name) for each in batches]
+    if all(column is None for column in columns):
+        return None
+    filled = [
+        np.full(len(each.batch), np.nan, np.float32) if column is None else column
+        for each, column in zip(batches, columns, strict=True)
+    ]
+    return np.concatenate(filled)[arrived]
 
 
 def _max_operating_c(assignment: Assignment | None) -> float:

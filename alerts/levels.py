@@ -27,7 +27,7 @@ class Transition:
     before: Level
     level: Level
     cause: str
-    """A short word for the rule: "ceiling", "runaway", "silence"."""
+    """A short word for the rule: "ceiling", "evidence", "runaway", "silence"."""
     reasons: tuple[str, ...]
     sampled_at_ms: int
     """Event time: when the row was sampled, UTC."""

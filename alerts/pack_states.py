@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.detector.states import NAMES as EVIDENCE_NAMES
+from alerts.detector.states import Columns, fresh_columns
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,6 +18,7 @@ NEVER_MS = -1
 """Before any sample: sample times are not negative."""
 
 _FIRST_CAPACITY = 16
+_EVIDENCE = "evidence_"
 
 
 class PackStates:
@@ -24,9 +28,13 @@ class PackStates:
     About 38 bytes a temperature channel and 9 a voltage channel.
     """
 
-    def __init__(self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int) -> None:
+    def __init__(
+        self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int, by_evidence: bool = False
+    ) -> None:
         t, v, c, n = temperature_channels, voltage_channels, clearing_ceilings, _FIRST_CAPACITY
         self.layout = (t, v)
+        self.by_evidence = by_evidence
+        """Whether the detector's memory is kept here too; else levels are the ceilings' alone."""
         self.newest_ms = np.full(n, NEVER_MS, np.int64)
         """Event time of the newest live row."""
         self.level = np.zeros(n, np.int64)
@@ -62,6 +70,10 @@ class PackStates:
         self.reference_v = np.full((n, v), np.nan, np.float32)
         self.fallen = np.zeros((n, v), bool)
         """Whether the channel's latest reading was a collapse against its reference."""
+        if by_evidence:
+            learnt = fresh_columns(n, layout=self.layout)
+            for name in EVIDENCE_NAMES:
+                setattr(self, _EVIDENCE + name, getattr(learnt, name))
         self._fresh = {name: column[:1].copy() for name, column in self._columns().items()}
         self._used = 0
         self._free: list[int] = []
@@ -69,12 +81,19 @@ class PackStates:
     def _columns(self) -> dict[str, NDArray[np.generic]]:
         return {name: column for name, column in vars(self).items() if isinstance(column, np.ndarray)}
 
+    def columns(self) -> Columns:
+        """What the detector remembers, of all slots."""
+        return Columns(**{name: getattr(self, _EVIDENCE + name) for name in EVIDENCE_NAMES})
+
     def __len__(self) -> int:
         """How many slots are in use."""
         return self._used - len(self._free)
 
-    def add(self, *, max_operating_temperature_c: float, longest_gap_s: float) -> int:
-        """A fresh slot. The arrays may be replaced by longer ones: hold no reference to them across this call."""
+    def add(self, *, max_operating_temperature_c: float, longest_gap_s: float, profile: int = 0) -> int:
+        """A fresh slot. The arrays may be replaced by longer ones: hold no reference to them across this call.
+
+        profile: of the detector's rules.
+        """
         if self._free:
             slot = self._free.pop()
         else:
@@ -84,6 +103,8 @@ class PackStates:
                     setattr(self, name, np.concatenate([column, np.repeat(self._fresh[name], slot, axis=0)]))
         self.max_operating_c[slot] = max_operating_temperature_c
         self.longest_gap_ms[slot] = round(longest_gap_s * 1000)
+        if self.by_evidence:
+            self.columns().profile[slot] = profile
         return slot
 
     def free(self, slot: int) -> None:
@@ -129,7 +150,12 @@ class PackStates:
         if self.latched[slot]:
             self.hot[slot] = measured & bool(hot)
             self.eased_ms[slot] = 0 if hot is False else NEVER_MS
-        self.level[slot] = max([self.latched[slot], *clearing_ranks[self.above[slot].any(axis=1)]])
+        standing = [self.latched[slot], *clearing_ranks[self.above[slot].any(axis=1)]]
+        if self.by_evidence and rank < clearing_ranks.min(initial=latching_rank):
+            # No ceiling has so mild a level: it was the evidence's, which eases slowly.
+            self.columns().held[slot] = rank
+            standing.append(rank)
+        self.level[slot] = max(standing)
 
     def begin_latch(self, slot: int, *, hot: NDArray[np.bool_]) -> None:
         """From the next row on a level is latched. hot: (T,) the probes that are above the mildest alarming ceiling."""
@@ -142,6 +168,8 @@ class PackStates:
         self.latched[slot] = 0
         self.level[slot] = 0
         self.above[slot] = False
+        if self.by_evidence:
+            self.columns().held[slot] = 0
 
     def settle(self, slot: int, *, from_ms: int, until_ms: int, peak_rank: int) -> None:
         """An alert about this time has ended: its rows, should they come again, raise nothing up to its peak."""

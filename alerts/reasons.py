@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.detector import EvidenceKind, gas_name
 from alerts.rules import SUSPECT_ABOVE_C
 from registry.kinds import Level
 from telemetry.samples import Provenance, Quality
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alerts.ceilings import Crossings
+    from alerts.detector import Evidence
     from alerts.rules import Rules
     from telemetry.samples import ReceivedBatch
 
+_RISING_C_PER_MIN = 0.02
+"""Below it a probe stands rather than rises: **assumed**."""
 PROBES_NAMED = 4
 """How many probes are named one by one; the rest is counted."""
 
@@ -31,11 +35,14 @@ def reasons_of(
     if crossings.renewed[k]:
         return _renewal(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
     if rank <= int(crossings.rank_before[k]):
-        return [_ending(rules, int(crossings.rank_before[k]))]
+        return [_ending(rules, int(crossings.rank_before[k]), int(crossings.fixed_rank_before[k]))]
     if rank == Level.RUNAWAY.rank and crossings.runaway[k].any():
         return _runaway(crossings, k, rules=rules, labels=labels, max_operating_c=max_operating_c)
-    ceiling = next(ceiling for ceiling in rules.ceilings if ceiling.level.rank == rank)
-    return _hot(crossings.temperatures_c[k], ceiling.at_c, labels)
+    evidence = words_of(crossings.evidences[k], labels)
+    reached = [ceiling.at_c for ceiling in rules.ceilings if ceiling.level.rank <= int(crossings.fixed_rank[k])]
+    if not reached:
+        return evidence or ["the evidence that stood before is still there"]
+    return [*_hot(crossings.temperatures_c[k], max(reached), labels), *evidence]
 
 
 def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_real: bool) -> list[str]:
@@ -63,6 +70,58 @@ def circumstances_of(received: ReceivedBatch, late_by_ms: int, *, registered_rea
         case Provenance.SYNTHETIC:
             circumstances.append("synthetic: made up, not measured")
     return circumstances
+
+
+def words_of(evidences: Sequence[Evidence], labels: Sequence[str]) -> list[str]:
+    """The detector's evidences in words and numbers, strongest first. `labels` name the probes, as in `reasons_of`."""
+    return _named([_evidence(each, labels) for each in evidences])
+
+
+def _evidence(evidence: Evidence, labels: Sequence[str]) -> str:  # noqa: PLR0911 - a sentence a kind
+    numbers, channel = evidence.numbers, -1 if evidence.channel is None else evidence.channel
+    match evidence.kind:
+        case EvidenceKind.SPATIAL:
+            rising = (
+                f" and rising {numbers['rate_c_per_min']:.2f} degC/min for {max(numbers['rising_min'], 1):.0f} min"
+                if numbers["rate_c_per_min"] >= _RISING_C_PER_MIN
+                else ""
+            )
+            return f"{_label(labels, channel)} is {numbers['above_others_c']:.1f} degC above its neighbours{rising}"
+        case EvidenceKind.QUICK:
+            return (
+                f"{_label(labels, channel)} rose {numbers['risen_c']:.1f} degC above its neighbours within "
+                f"{numbers['window_s']:.0f} s, to {numbers['reading_c']:.1f} degC"
+            )
+        case EvidenceKind.SUM:
+            return (
+                f"{_label(labels, channel)} has stood {numbers['above_others_c']:.1f} degC above its neighbours for "
+                f"long; {numbers['usual_c']:.1f} degC is usual"
+            )
+        case EvidenceKind.DIED:
+            return (
+                f"{_label(labels, channel)} stopped measuring {duration_words(numbers['silent_s'])} ago, at "
+                f"{numbers['reading_c']:.1f} degC, while its pack was suspicious"
+            )
+        case EvidenceKind.VOLTAGE | EvidenceKind.COLLAPSE:
+            return (
+                f"voltage {channel + 1} is {numbers['below_others_permille'] / 10:.1f} % below its neighbours; "
+                f"{numbers['usual_permille'] / 10:.2f} % is usual"
+            )
+        case EvidenceKind.GAS:
+            return (
+                f"{gas_name(channel)} is {numbers['now_ppm']:.0f} ppm; "
+                f"{numbers['usual_ppm']:.0f} ppm is usual for this pack"
+            )
+        case EvidenceKind.RISE:
+            return (
+                f"the whole pack is {numbers['now_c']:.1f} degC, {numbers['risen_c']:.1f} degC more than on average "
+                f"over the last {numbers['window_min']:.0f} min"
+            )
+        case EvidenceKind.HEAT:
+            return (
+                f"the whole pack warms {numbers['unexplained_c_per_h']:.1f} degC/h more than its surroundings explain; "
+                f"{numbers['usual_c_per_h']:.1f} degC/h is usual"
+            )
 
 
 def duration_words(seconds: float) -> str:
@@ -97,6 +156,9 @@ def _renewal(crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str
         return again(words, float(coolest_c[leader]))
     hottest_c = float(np.nanmax(temperatures_c))
     passed = [ceiling.at_c for ceiling in rules.ceilings if hottest_c >= ceiling.at_c]
+    if not passed:
+        words = words_of(crossings.evidences[k], labels) or ["its evidence alarms again"]
+        return again(words, float(np.nanmin(coolest_c)) if np.isfinite(coolest_c).any() else np.nan)
     leader = _hottest_first(temperatures_c)[0]
     return again(_hot(temperatures_c, max(passed), labels), float(coolest_c[leader]))
 
@@ -129,7 +191,9 @@ def _runaway(crossings: Crossings, k: int, *, rules: Rules, labels: Sequence[str
     return [*sentences, "thermal runaway by GB 38031-2025, C.5.3.7"]
 
 
-def _ending(rules: Rules, rank_before: int) -> str:
+def _ending(rules: Rules, rank_before: int, fixed_rank_before: int) -> str:
+    if fixed_rank_before < rank_before:
+        return "the evidence has been gone for long enough"
     for ceiling in rules.ceilings:
         if ceiling.clears is not None and ceiling.level.rank == rank_before:
             hysteresis = ceiling.clears

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alerts.detector.filters import Floats
     from alerts.detector.rows import Rows
     from alerts.detector.rules import DetectorRules
-    from alerts.detector.states import Columns, DetectorStates
+    from alerts.detector.states import Columns
 
 BLOCK = 2048
 """Slots at a time: 2 MB of state, so that what one step touches stays in the cache."""
@@ -45,7 +45,18 @@ class _Step:
     gases_ppm: Floats
 
 
-def judge(states: DetectorStates, rules: DetectorRules, rows: Rows, *, explain: bool = False) -> Judgement:
+class Remembers(Protocol):
+    """Who keeps the columns of the packs."""
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Temperature and voltage channels."""
+
+    def columns(self) -> Columns:
+        """Of all slots, to be changed in place."""
+
+
+def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool = False) -> Judgement:
     """Take rows in: changes `states`, returns a level and faults for each row.
 
     A row older than its slot's newest, or that measured nothing, changes nothing and has the level that stands.

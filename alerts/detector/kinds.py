@@ -34,7 +34,6 @@ class EvidenceKind(StrEnum):
     """Where an evidence comes from."""
 
     SPATIAL = "spatial"
-    SLOPE = "slope"
     SUM = "sum"
     QUICK = "quick"
     HEAT = "heat"

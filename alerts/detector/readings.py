@@ -44,6 +44,9 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
         fresh &= ~wild
         c.fault[wild] = Fault.OUT_OF_RANGE
     dt = dt_s[:, None]
+    again = (dt_s == 0)[:, None] & (c.age_s == 0)
+    if again.any():  # the same row once more
+        fresh &= ~again
     change_c = np.abs(temperatures_c - c.last_c)
     changed = fresh & ~(change_c <= np.float32(1e-4))
     _learn_resolution(c, changed, change_c)

@@ -155,6 +155,18 @@ class Columns:
 NAMES = tuple(each.name for each in fields(Columns))
 
 
+def fresh_columns(slots: int, *, layout: tuple[int, int]) -> Columns:
+    """Packs of which nothing is known; layout: temperature and voltage channels."""
+    t, v = layout
+    widths: dict[str, tuple[int, ...]] = {"pack": (), "probe": (t,), "voltage": (v,), "gas": (len(GASES),)}
+    return Columns(
+        **{
+            each.name: np.full((slots, *widths[each.metadata["axis"]]), each.metadata["fill"], each.metadata["dtype"])
+            for each in fields(Columns)
+        }
+    )
+
+
 class DetectorStates:
     """State by slot: a slot is one unit's series about one pack. Grows by doubling; freed slots are used again.
 
@@ -208,13 +220,4 @@ class DetectorStates:
         self._free.append(slot)
 
     def _fresh(self, slots: int) -> Columns:
-        t, v = self.layout
-        widths: dict[str, tuple[int, ...]] = {"pack": (), "probe": (t,), "voltage": (v,), "gas": (len(GASES),)}
-        return Columns(
-            **{
-                each.name: np.full(
-                    (slots, *widths[each.metadata["axis"]]), each.metadata["fill"], each.metadata["dtype"]
-                )
-                for each in fields(Columns)
-            }
-        )
+        return fresh_columns(slots, layout=self.layout)

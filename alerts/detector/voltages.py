@@ -46,7 +46,7 @@ def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) 
     np.copyto(c.volt_offset_permille, deviation, where=began)
     deviation -= c.volt_offset_permille
     fallen = deviation < np.float32(-1000 * rules.collapse)
-    c.volt_low[:] = np.where(seen, np.where(fallen, np.minimum(c.volt_low, 200) + 1, 0), c.volt_low)
+    c.volt_low[:] = np.where(seen, np.where(fallen, np.minimum(c.volt_low, 200) + (dt_s > 0)[:, None], 0), c.volt_low)
     mean = np.where(np.isnan(c.volt_permille), deviation, c.volt_permille)
     step = deviation - mean
     far = np.maximum(np.float32(rules.moved_permille), 8 * volt_scale(c, rules))
