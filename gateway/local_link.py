@@ -180,6 +180,7 @@ class LocalLink:
                     self._refuse(event, now_s)
         if self._on_board is not None and frames:
             self._on_board.judge.offer(frames)  # first: the cab's alarm waits for no disk
+            self._suspicion.raised((standing.unit_id for standing in self._on_board.book.standing()), now_ms)
         return await self._take(frames, positions, now_ms) if frames or positions else []
 
     async def _take(

@@ -1,7 +1,8 @@
-"""Which units' data an outbox that is full gives up last. A stand-in until the alert engine runs on the gateway.
+"""Which units' data an outbox that is full gives up last.
 
-A unit is suspicious when any temperature of a frame reaches HOT_C, or its hottest temperature rises by
-RISE_C_PER_MIN or more over the last frames; and for STAYS_MS after that.
+A unit is suspicious when the vehicle's own alert engine has it above normal; and, since that may be late, fail or not
+be there, when any temperature of a frame reaches HOT_C, or its hottest temperature rises by RISE_C_PER_MIN or more
+over the last frames; and for STAYS_MS after that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.records import hottest_c
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from telemetry.frames import Frame
 
@@ -51,6 +52,15 @@ class Suspicion:
             self.until_ms[unit_id] = now_ms + STAYS_MS
             return True
         return False
+
+    def raised(self, unit_ids: Iterable[str], now_ms: int) -> None:
+        """Units whose packs the alert engine has above normal."""
+        self.until_ms.update(dict.fromkeys(unit_ids, now_ms + STAYS_MS))
+
+    def move(self, step_ms: int) -> None:
+        """The gateway's clock was set by so much."""
+        for unit_id in self.until_ms:
+            self.until_ms[unit_id] += step_ms
 
     def units(self, now_ms: int) -> frozenset[str]:
         """The units that are suspicious now."""

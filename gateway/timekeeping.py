@@ -77,6 +77,7 @@ class Timekeeper:
             self._judge(now_ms)
             _log.warning("clock_was_set", gateway_id=self._settings.gateway_id, step_ms=step_ms)
             self._intake.move_clock(step_ms)
+            self._suspicion.move(step_ms)
             self._moved(step_ms)
             self._outbox.age_counts = self._outbox.age_counts and abs(step_ms) < AGE_STEP_MS
             self._steps.append((step_ms, self._outbox.next_sequence - 1))

@@ -8,8 +8,11 @@ import time
 import pytest
 
 from alerts.rules_file import shipped_rules
+from gateway.evaluator import Judgement
 from packwatch.vehicle import VehicleEngine
+from registry.kinds import Level
 from telemetry.on_board import encode_device_command, on_board_of, on_board_values
+from telemetry.samples import Provenance
 from telemetry.sparkplug.payload import decode_payload, resolve_metric
 from telemetry.unit_link import decode_unit_config
 
@@ -164,6 +167,35 @@ async def test_a_frame_is_judged_though_the_gateways_clock_is_wrong_or_the_unit_
         await rig.until(lambda: cab_levels(cab)[-1:] == ["warning"], "warned")
         await rig.until(lambda: "critical" in told(cab, "packwatch/vehicle/truck/alarm/u2")[-1].decode(), "warned too")
         assert json.loads(told(cab, CAB)[-1])["clock_trusted"] is False
+
+
+class _Watching(VehicleEngine):
+    def observe(self, batches):
+        told = Judgement(
+            unit_id="u1",
+            provenance=Provenance.SIMULATED,
+            level=Level.WATCH,
+            peak=Level.WATCH,
+            since_ms=0,
+            sampled_at_ms=0,
+            reasons=("evidence",),
+        )
+        return [told for received in batches if received.batch.unit_id == "u1"]
+
+
+async def test_a_pack_that_the_engine_watches_is_none_whose_data_a_full_outbox_gives_up_first(rig):
+    def watching() -> VehicleEngine:
+        return _Watching(shipped_rules().rules, gateway_id="truck", fleet_id="fleet")
+
+    async with rig.unit() as unit, rig.gateway(evaluator=watching) as gateway:
+        suspicion = gateway._running._local._suspicion
+        for number in range(2):
+            for unit_id in ("u1", "u2"):
+                await unit.send_beat(unit_id, 10_000 * number)
+                await unit.send_frame(unit_id, number)
+            await rig.until(gateway._running._on_board.book.standing, "watched")
+        await rig.until(lambda: suspicion.until_ms, "suspicious")
+        assert suspicion.until_ms.keys() == {"u1"}
 
 
 class _Failing(VehicleEngine):

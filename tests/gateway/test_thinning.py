@@ -83,6 +83,15 @@ def test_heat_or_a_rise_makes_a_unit_suspicious_for_days():
     assert rule.units(STAYS_MS) == frozenset()
 
 
+def test_what_the_alert_engine_has_above_normal_is_suspicious_and_a_clock_that_is_set_does_not_end_it():
+    rule = Suspicion()
+    rule.raised(["watched"], 40_000)
+    rule.move(1_790_000_000_000)
+    assert rule.units(1_790_000_000_000 + STAYS_MS) == {"watched"}
+    rule.raised([], 1_790_000_000_000)
+    assert rule.units(1_790_000_040_000 + STAYS_MS) == frozenset()
+
+
 def test_a_reboot_and_missing_values_are_no_rise():
     rule = Suspicion()
     rule.look("u1", frame(0, 1, 1_000, celsius=10.0), 0)
