@@ -1,7 +1,7 @@
 """Recordings of many packs on one clock, judged from beginning to end: which level stood at which sample.
 
-The detector sees what the engine shows it: rows as they come, in blocks, and what was lost is no row at all. Its level
-is the higher of the ceilings' and the evidence's, and latches from `critical` on.
+The detector sees what the alert engine shows it, by the engine's own function: rows as they come, in blocks, and what
+was lost is no row at all.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import numpy as np
 from alerts import ceilings
 from alerts.detector import DetectorStates, Rows, judge
 from alerts.pack_states import PackStates
-from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES
+from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, RULES
 from alerts.scans import group_starts, last_true
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from alerts.baselines import Baseline
-    from alerts.detector import DetectorRules, Judgement
     from alerts.rules import Rules
     from registry.kinds import Chemistry, PackClass
 
@@ -93,54 +92,58 @@ class Verdict:
     """What was made of N rows."""
 
     rank: NDArray[np.int64]
-    """(N,) by ceilings and evidence together, but for the latch."""
-    judgement: Judgement
+    """(N,) of the level at each row."""
     crossings: ceilings.Crossings
 
 
 class Watch:
     """The detector over P packs from a fresh start; it takes their rows one block after the other."""
 
-    def __init__(self, recorded: Recorded, *, detector_rules: DetectorRules, rules: Rules = RULES) -> None:
-        layout = {
-            "temperature_channels": recorded.temperatures_c.shape[2],
-            "voltage_channels": recorded.voltages_v.shape[2],
-        }
-        self._rules, self._detector_rules = rules, detector_rules
-        self._detector = DetectorStates(**layout, rules=detector_rules)
-        clearing = sum(ceiling.clears is not None for ceiling in rules.ceilings)
-        self._fixed = PackStates(**layout, clearing_ceilings=clearing)
+    def __init__(self, recorded: Recorded, *, rules: Rules = RULES) -> None:
+        self._rules = rules
+        self._states = PackStates(
+            temperature_channels=recorded.temperatures_c.shape[2],
+            voltage_channels=recorded.voltages_v.shape[2],
+            clearing_ceilings=sum(ceiling.clears is not None for ceiling in rules.ceilings),
+            by_evidence=True,
+        )
         for chemistry, pack_class in zip(recorded.chemistry, recorded.pack_class, strict=True):
-            self._detector.add(profile=detector_rules.profile_of(pack_class, chemistry))
-            self._fixed.add(
+            self._states.add(
                 max_operating_temperature_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C,
                 longest_gap_s=rules.longest_gap_s(recorded.interval_s),
+                profile=rules.detector.profile_of(pack_class, chemistry),
             )
 
-    def take(self, rows: Rows, *, explain: bool = False) -> Verdict:
+    def take(self, rows: Rows) -> Verdict:
         """Judge rows that follow those taken before; at least one."""
-        judgement = judge(self._detector, self._detector_rules, rows, explain=explain)
         slot = rows.slot.astype(np.int64)
-        before = self._fixed.level[slot]
-        fixed_rows = ceilings.Rows(
-            slot=slot,
-            sampled_at_ms=rows.sampled_at_ms,
-            temperatures_c=rows.temperatures_c,
-            voltages_v=rows.voltages_v,
+        before = self._states.level[slot]
+        crossings = ceilings.evaluate(
+            self._states,
+            self._rules,
+            ceilings.Rows(
+                slot=slot,
+                sampled_at_ms=rows.sampled_at_ms,
+                temperatures_c=rows.temperatures_c,
+                voltages_v=rows.voltages_v,
+                ambient_c=rows.ambient_c,
+                hydrogen_ppm=rows.hydrogen_ppm,
+                carbon_monoxide_ppm=rows.carbon_monoxide_ppm,
+                voc_ppm=rows.voc_ppm,
+            ),
         )
-        crossings = ceilings.evaluate(self._fixed, self._rules, fixed_rows)
         changed = np.zeros(len(slot), bool)
         changed[crossings.row] = True
-        fixed_rank = np.zeros(len(slot), np.int64)
-        fixed_rank[crossings.row] = crossings.rank
+        rank = np.zeros(len(slot), np.int64)
+        rank[crossings.row] = crossings.rank
         latest = last_true(changed)
-        fixed_rank = np.where(latest >= group_starts(slot), fixed_rank[np.maximum(latest, 0)], before)
-        return Verdict(rank=np.maximum(fixed_rank, judgement.rank), judgement=judgement, crossings=crossings)
+        rank = np.where(latest >= group_starts(slot), rank[np.maximum(latest, 0)], before)
+        return Verdict(rank=rank, crossings=crossings)
 
 
-def ranks_of_detector(recorded: Recorded, *, detector_rules: DetectorRules, rules: Rules = RULES) -> NDArray[np.int8]:
-    """(P, N) the rank of each pack's level at each sample, by ceilings and evidence together."""
-    watch = Watch(recorded, detector_rules=detector_rules, rules=rules)
+def ranks_of_detector(recorded: Recorded, *, rules: Rules = RULES) -> NDArray[np.int8]:
+    """(P, N) the rank of each pack's level at each sample, as the alert engine would have it."""
+    watch = Watch(recorded, rules=rules)
     packs, samples = recorded.temperatures_c.shape[:2]
     ranks = np.zeros((packs, samples), np.int8)
     length = max(ROWS_AT_ONCE // packs, 1)
@@ -149,13 +152,18 @@ def ranks_of_detector(recorded: Recorded, *, detector_rules: DetectorRules, rule
         block = block_of(recorded, slice(None), span)
         if len(block.rows):
             ranks[:, span][block.present] = watch.take(block.rows).rank
-    return latched(_held(recorded, ranks))
+    return _held(recorded, ranks)
 
 
-def latched(ranks: NDArray[np.int8]) -> NDArray[np.int8]:
-    """(..., N) with every level from `critical` on kept to the end: only a person ends it."""
-    latching = np.where(ranks >= LATCHING_FROM.rank, ranks, np.int8(0))
-    return np.maximum(ranks, np.maximum.accumulate(latching, axis=-1))
+def evidence_of(recorded: Recorded, rows: Rows, *, rules: Rules = RULES) -> Mapping[str, Floats]:
+    """Name -> (N,) or (N, T): how strong each kind of evidence was at each row of one pack, for pictures."""
+    layout = {
+        "temperature_channels": recorded.temperatures_c.shape[2],
+        "voltage_channels": recorded.voltages_v.shape[2],
+    }
+    states = DetectorStates(**layout, rules=rules.detector)
+    states.add(profile=rules.detector.profile_of(recorded.pack_class[0], recorded.chemistry[0]))
+    return judge(states, rules.detector, rows, explain=True).values
 
 
 def ranks_of_baseline(recorded: Recorded, baseline: Baseline) -> NDArray[np.int8]:

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.detector import reason_numbers
 from alerts.performance import SHORT_LEAD_S, upper_bound_per_day
 from alerts.reasons import reasons_of
-from alerts.recorded import Watch, block_of, latched
+from alerts.recorded import Watch, block_of, evidence_of
 from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, RULES, Rules
 from registry.kinds import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from alerts.detector import DetectorRules
     from alerts.recorded import Recorded, Verdict
     from telemetry.traces import TraceIndexEntry
 
@@ -79,7 +77,6 @@ def score_trace(
     entry: TraceIndexEntry,
     *,
     first_s: float,
-    detector_rules: DetectorRules,
     rules: Rules = RULES,
     explain: bool = False,
 ) -> TraceVerdict:
@@ -92,8 +89,8 @@ def score_trace(
     block = block_of(recorded, slice(None), slice(None))
     if not len(block.rows):
         raise ScoringError(f"{entry.trace} has no row left in which anything was measured")
-    verdict = Watch(recorded, detector_rules=detector_rules, rules=rules).take(block.rows, explain=explain)
-    ranks = latched(verdict.rank.astype(np.int8))
+    verdict = Watch(recorded, rules=rules).take(block.rows)
+    ranks = verdict.rank.astype(np.int8)
     time_s = first_s + recorded.time_s[block.present[0]]
     before = np.concatenate([[0], ranks[:-1]])
     plus5_at_s = _plus5_at_s(block.rows.temperatures_c, time_s) if entry.label == "event" else None
@@ -112,7 +109,7 @@ def score_trace(
         runaway_at_s=entry.runaway_at_s,
         lead_s=None if warned_at_s is None or entry.runaway_at_s is None else entry.runaway_at_s - warned_at_s,
         reasons=tuple(
-            f"{_LEVELS[ranks[row]]} at {time_s[row]:g} s: {'; '.join(_words(verdict, row, ranks[row], rules))}"
+            f"{_LEVELS[ranks[row]]} at {time_s[row]:g} s: {'; '.join(_words(verdict, row, rules))}"
             for row in np.flatnonzero(ranks > before).tolist()
         ),
         latency_s=None if warned_at_s is None or plus5_at_s is None else warned_at_s - plus5_at_s,
@@ -123,7 +120,7 @@ def score_trace(
         score=score,
         time_s=time_s,
         ranks=ranks,
-        evidence=verdict.judgement.values if explain else {},
+        evidence=evidence_of(recorded, block.rows, rules=rules) if explain else {},
     )
 
 
@@ -132,16 +129,11 @@ def score_report(scores: Sequence[TraceScore]) -> dict[str, Any]:
     return {"traces": [asdict(score) for score in scores], "summary": _summary(scores)}
 
 
-def _words(verdict: Verdict, row: int, rank: int, rules: Rules) -> Iterator[str]:
-    """Why the level rose at this row: by the ceilings, the evidence, or both."""
-    for k in np.flatnonzero(verdict.crossings.row == row):
-        if verdict.crossings.rank[k] == rank:
-            max_operating_c = DEFAULT_MAX_OPERATING_TEMPERATURE_C
-            yield from reasons_of(verdict.crossings, int(k), rules=rules, labels=(), max_operating_c=max_operating_c)
-    if verdict.judgement.rank[row] == rank and row in verdict.judgement.risen:
-        for each in reason_numbers(verdict.judgement, row):
-            numbers = ", ".join(f"{name} {value:.3g}" for name, value in each.numbers.items())
-            yield f"{each.kind} {each.channel} ({each.grade.name.lower()}): {numbers}"
+def _words(verdict: Verdict, row: int, rules: Rules) -> list[str]:
+    """Why the level rose at this row."""
+    (k,) = np.flatnonzero(verdict.crossings.row == row)
+    max_operating_c = DEFAULT_MAX_OPERATING_TEMPERATURE_C
+    return reasons_of(verdict.crossings, int(k), rules=rules, labels=(), max_operating_c=max_operating_c)
 
 
 def _plus5_at_s(temperatures_c: NDArray[np.float32], time_s: NDArray[np.float64]) -> float | None:

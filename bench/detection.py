@@ -18,13 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import detection_page
 import numpy as np
-from detection_figures import BENIGN, Scored, compared, false_alarms, latencies, leads
+from detection_figures import BENIGN, PROMPT, SLOW, Scored, compared, false_alarms, latencies, leads
 from detection_plan import (
     FULL,
-    LEAD_KINDS,
-    PROMPT_KIND,
     QUICK,
-    SLOW_KIND,
     TRACES,
     WORSENED,
     WORST,
@@ -36,7 +33,6 @@ from detection_plan import (
 from rich.console import Console
 
 from alerts.baselines import BASELINES, Baseline
-from alerts.detector import default_rules
 from alerts.performance import outcomes_of
 from alerts.recorded import ranks_of_baseline, ranks_of_detector
 from packwatch.judging import score_folder
@@ -80,11 +76,10 @@ def run(plan: Plan) -> dict[str, Any]:
         scored[OURS] += _scored(recordings, jobs, None)
         for baseline in BASELINES:
             scored[baseline.name] += _scored(recordings, jobs, baseline)
-        slow = [job for job in jobs if kind_of(job.family) in LEAD_KINDS]
-        if slow:
+        if any(kind_of(job.family) == SLOW for job in jobs):
             for worsening in WORSENED:
                 found = _scored(worsening.of(recordings, jobs[0].seed), jobs, None)
-                worsened[worsening.name] += [each for each in found if each.kind in LEAD_KINDS]
+                worsened[worsening.name] += [each for each in found if each.kind == SLOW]
         names = ", ".join(f"{job.packs} {job.family}" for job in jobs)
         console.print(f"{made_s:6.0f} s made, {time.perf_counter() - began:6.0f} s judged: {names}", soft_wrap=True)
     ours = scored[OURS]
@@ -93,18 +88,16 @@ def run(plan: Plan) -> dict[str, Any]:
     benign = [each for each in ours if each.kind == BENIGN]
     return {
         "events": sum(len(each.outcomes) for each in failing),
+        "test_families": len({each.family for each in ours}),
         "benign_pack_days": float(sum(each.outcomes.quiet_days.sum() for each in benign)),
-        "lead_kinds": " and ".join(LEAD_KINDS.values()),
         "targets": _targets(ours, worsened[WORST.name], traces),
-        "comparison": [
-            compared(baseline.name, scored[baseline.name], ours, lead_kinds=tuple(LEAD_KINDS)) for baseline in BASELINES
-        ],
+        "comparison": [compared(baseline.name, scored[baseline.name], ours) for baseline in BASELINES],
         "families": [
             {"family": family, "chemistry": chemistry, **leads(each)} for family, chemistry, each in _parts(failing)
         ],
         "latencies": [
             {"family": family, "chemistry": chemistry, **latencies(each)}
-            for family, chemistry, each in _parts([each for each in failing if each.kind == PROMPT_KIND])
+            for family, chemistry, each in _parts([each for each in failing if each.kind == PROMPT])
         ],
         "false_alarms": [
             *({"family": family, **false_alarms(each)} for family, each in _by_family(benign).items()),
@@ -122,11 +115,7 @@ def run(plan: Plan) -> dict[str, Any]:
 
 def _scored(recordings: Recordings, jobs: Sequence[Job], baseline: Baseline | None) -> list[Scored]:
     """One method on a batch, job by job."""
-    ranks = (
-        ranks_of_detector(recordings, detector_rules=default_rules())
-        if baseline is None
-        else ranks_of_baseline(recordings, baseline)
-    )
+    ranks = ranks_of_detector(recordings) if baseline is None else ranks_of_baseline(recordings, baseline)
     outcomes = outcomes_of(
         ranks,
         time_s=recordings.time_s,
@@ -166,8 +155,8 @@ def _targets(
     ours: Sequence[Scored], worst: Sequence[Scored], traces: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """What the detector must reach, and what it has."""
-    slow = leads([each for each in ours if each.kind == SLOW_KIND])
-    prompt = latencies([each for each in ours if each.kind == PROMPT_KIND])
+    slow = leads([each for each in ours if each.kind == SLOW])
+    prompt = latencies([each for each in ours if each.kind == PROMPT])
     quiet = false_alarms([each for each in ours if each.kind == BENIGN])
     worse = leads(worst)
     heater = next(each for each in traces if each["trace"] == "heater_30_cells.csv")
@@ -198,7 +187,7 @@ def _targets(
 
 
 def _share(found: Mapping[str, Any], key: str) -> str:
-    return f"{100 * found[key]:.2f} % of {found.get('runaways', found.get('events')):,}"
+    return f"{100 * found[key]:.2f} % of {found.get('runaways', found['events']):,}"
 
 
 def _measured_traces() -> list[dict[str, Any]]:

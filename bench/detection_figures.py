@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BENIGN = "benign"
 """The kind of families in which nothing is wrong."""
+SLOW, PROMPT = "slow", "fast"
+"""The kinds whose lead counts, and whose latency."""
 LONG_LEAD_S = 1800.0
 """The half hour that the detector is to give 95 % of slow failures."""
 PROMPT_S = 5.0
@@ -61,11 +63,11 @@ def leads(scored: Sequence[Scored]) -> dict[str, Any]:
     runs_away = np.concatenate([each.runs_away for each in scored])
     # A warning after the runaway is no lead, and neither is none.
     lead_s = np.maximum(np.nan_to_num(outcomes.lead_s, nan=0.0), 0.0)[runs_away]
+    events = {"events": len(outcomes), "warned": _share(np.isfinite(outcomes.warned_s)), "runaways": len(lead_s)}
     if not len(lead_s):
-        return {"runaways": 0}
+        return events
     p5, p10, p50, p90 = (round(float(value)) for value in np.percentile(lead_s, (5, 10, 50, 90)))
-    return {
-        "runaways": len(lead_s),
+    return events | {
         "warned_before": _share(lead_s > 0),
         "lead_of_5_min": _share(lead_s >= SHORT_LEAD_S),
         "lead_of_30_min": _share(lead_s >= LONG_LEAD_S),
@@ -112,14 +114,12 @@ def false_alarms(scored: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-def compared(
-    name: str, theirs: Sequence[Scored], ours: Sequence[Scored], *, lead_kinds: Sequence[str]
-) -> dict[str, Any]:
+def compared(name: str, theirs: Sequence[Scored], ours: Sequence[Scored]) -> dict[str, Any]:
     """Whether ours gives no less lead at no more false alarms; or, where theirs is noisy, nearly its lead, quietly."""
-    their, our = standing(theirs, lead_kinds), standing(ours, lead_kinds)
+    their, our = standing(theirs), standing(ours)
     noisy = their["false_warnings_per_pack_day"] > NOISY_PER_DAY
     factor = NEAR if noisy else 1.0
-    enough = all(our[key] >= factor * their[key] for key in ("lead_s_median", "lead_s_10th_percentile"))
+    enough = all(our[key] >= factor * their[key] for key in ("lead_s_median", "lead_s_10th_percentile", "within_5_s"))
     quiet = our["false_warnings_per_pack_day"] <= their["false_warnings_per_pack_day"]
     return {
         "method": name,
@@ -132,9 +132,9 @@ def compared(
     }
 
 
-def standing(scored: Sequence[Scored], lead_kinds: Sequence[str]) -> dict[str, Any]:
-    """A method's leads over the failures of these kinds, and its false alarms over the benign packs."""
-    failing = [each for each in scored if each.kind in lead_kinds]
+def standing(scored: Sequence[Scored]) -> dict[str, Any]:
+    """A method's leads over slow failures, how prompt it is, and its false alarms over benign packs."""
+    failing = [each for each in scored if each.kind == SLOW]
     found = leads(failing)
     quiet = joined([each.outcomes for each in scored if each.kind == BENIGN])
     days = float(quiet.quiet_days.sum())
@@ -142,6 +142,7 @@ def standing(scored: Sequence[Scored], lead_kinds: Sequence[str]) -> dict[str, A
         "lead_s_median": found["lead_s_median"],
         "lead_s_10th_percentile": found["lead_s_10th_percentile"],
         "warned_before": found["warned_before"],
+        "within_5_s": latencies([each for each in scored if each.kind == PROMPT])["within_5_s"],
         "silent_lead_s_median": leads([each.silent_before() for each in failing]).get("lead_s_median"),
         "false_warnings_per_pack_day": float(quiet.false_warnings.sum()) / days,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from detection_figures import BENIGN
+from detection_figures import BENIGN, PROMPT, SLOW
 
 from firmware_sim.families import FAMILIES, generate, worsen
 
@@ -57,14 +57,11 @@ WORSENED = (
     Worsening(name="a report every 60 s", interval_s=60.0),
     WORST,
     Worsening(name="a report every 300 s", interval_s=300.0),
-    Worsening(name="0.3 degC more noise", noise_c=0.3),
+    Worsening(name="a report every 60 s, 0.3 degC more noise", interval_s=60.0, noise_c=0.3),
 )
 
 
-LEAD_KINDS = {"slow": "slow self-heating and growing shorts"}
-"""Kinds of failures whose lead counts, and what people call them."""
-SLOW_KIND, PROMPT_KIND = "slow", "fast"
-_KINDS = {"growing_short": SLOW_KIND, "self_heating": SLOW_KIND, "fast_short": PROMPT_KIND}
+_KINDS = {"growing_short": SLOW, "self_heating": SLOW, "fast_short": PROMPT}
 
 
 def kind_of(family: str) -> str:

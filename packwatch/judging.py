@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.detector import default_rules
 from alerts.scoring import TraceVerdict, score_report, score_trace
 from firmware_sim.families import Recordings, worsen
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
@@ -130,7 +129,7 @@ def _judged(
 ) -> JudgedTrace:
     recordings = _worsened(recordings_of(trace, entry, pack_class), worsening)
     first_s = float(trace.time_s[0])
-    verdict = score_trace(recordings, entry, first_s=first_s, detector_rules=default_rules(), explain=explain)
+    verdict = score_trace(recordings, entry, first_s=first_s, explain=explain)
     return JudgedTrace(entry=entry, recordings=recordings, first_s=first_s, verdict=verdict)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from alerts.baselines import FixedThreshold
-from alerts.detector import default_rules
 from alerts.recorded import block_of, ranks_of_baseline, ranks_of_detector
 from alerts.scoring import ScoringError, score_report, score_trace
 from registry.kinds import Chemistry, Level, PackClass
@@ -56,7 +55,7 @@ def made_up(temperatures_c, *, first_s=0.0, **given):
         voltages_v=np.zeros((1, len(columns), 0), np.float32),
     )
     entry = TraceIndexEntry(trace="made-up", **(fields | given))
-    return score_trace(recording, entry, first_s=first_s, detector_rules=default_rules())
+    return score_trace(recording, entry, first_s=first_s)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def verdicts():
     for name, entry in INDEX.items():
         trace = parse_trace((TRACES / name).read_text(), name)
         first_s = float(trace.time_s[0])
-        found[name] = score_trace(recording_of(trace), entry, first_s=first_s, detector_rules=default_rules())
+        found[name] = score_trace(recording_of(trace), entry, first_s=first_s)
     return found
 
 
@@ -199,8 +198,8 @@ def test_a_lost_sample_is_no_row_and_has_the_level_before_it(two_packs):
 
 
 def test_blocks_change_nothing(two_packs, monkeypatch):
-    whole = ranks_of_detector(two_packs, detector_rules=default_rules())
+    whole = ranks_of_detector(two_packs)
     monkeypatch.setattr("alerts.recorded.ROWS_AT_ONCE", 14)
-    assert np.array_equal(whole, ranks_of_detector(two_packs, detector_rules=default_rules()))
+    assert np.array_equal(whole, ranks_of_detector(two_packs))
     assert (whole[0].max(), whole[1, 39]) == (0, 0)
     assert whole[1, 40] >= Level.WARNING.rank
