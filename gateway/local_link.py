@@ -204,6 +204,8 @@ class LocalLink:
                 self._taken([_unkept(frame, frame.fix) for frame in frames if frame.fix is not None])
             return []
         self._tell_room(room=True)
+        if self._outbox.next_sequence - first > len(frames) + len(positions) - taken.duplicates:
+            self._unseen(first)  # the outbox made room, and tells so in a record of its own
         entries = [entry for entry in taken.new if entry is not None]
         for entry in entries:
             if isinstance(entry.record, FrameRecord):

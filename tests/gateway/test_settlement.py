@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway.outbox_schema import LEAST_BYTES
 from gateway.service import GatewayService
 from telemetry.sparkplug.payload import decode_payload
 from telemetry.unit_link import decode_stored_receipt
@@ -157,6 +158,21 @@ async def test_what_nobody_settles_is_sent_again_as_historical(rig):
         assert [values["Source/Frame"].value for values in again] == [0, 2]
         assert all(values["Samples/Time"].is_historical for values in again)
         assert service.counters.resent >= 2
+
+
+async def test_what_a_full_outbox_gives_up_is_told_while_the_connection_stands(rig):
+    def told(host) -> list[str]:
+        return [metric.name for payload in host.of("NDATA") for metric in decode_payload(payload).metrics]
+
+    async with rig.host() as host, rig.unit() as unit, rig.gateway(outbox_max_bytes=LEAST_BYTES) as gateway:
+        parts = gateway._running
+        await unit.send_beat("u1", 0)
+        await host.command(box=parts.outbox.outbox_id, floor=0)
+        await rig.until(lambda: parts.outbox.acknowledged, "it is a host that acknowledges")
+        await rig.until(parts._uplink.is_quiet, "the outbox was read to its end")
+        for number in range(200):
+            await unit.send_frame("u1", number, rows=60, channels=24)
+        await rig.until(lambda: "Outbox/Replaced" in told(host), "told")
 
 
 async def test_a_host_that_does_not_know_acknowledgements_gets_everything_once(rig, monkeypatch):
