@@ -74,6 +74,23 @@ class _Packing:
     orders: list[int] = field(default_factory=list)
     batches: list[ReceivedBatch] = field(default_factory=list)
     series: list[_Series] = field(default_factory=list)
+    in_order: list[bool] = field(default_factory=list)
+    """Whether evidence may look at the batch now: else it waits for a hole before it, and comes again."""
+
+    def take(self, order: int, received: ReceivedBatch, ready: Sequence[ReceivedBatch], series: _Series) -> int:
+        """One batch that came, and those that evidence may look at now: ceilings do not wait. How many rows that is."""
+        if received not in ready:
+            self.add(order, received, series, in_order=False)
+        for each in ready:
+            self.add(order, each, series)
+        return len(received.batch) * (1 + len(ready))
+
+    def add(self, order: int, received: ReceivedBatch, series: _Series, *, in_order: bool = True) -> None:
+        """One batch more."""
+        self.orders.append(order)
+        self.batches.append(received)
+        self.series.append(series)
+        self.in_order.append(in_order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -278,7 +295,7 @@ class Engine:
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
         """Evaluate batches in their order of arrival; returns what changed, in that order."""
-        transitions: list[Transition] = []
+        transitions = self._catch_up(batches[0].received_at_ms) if batches and len(self._ordering) else []
         packings: dict[tuple[int, int], _Packing] = {}
         rows = 0
         for order, received in enumerate(batches):
@@ -297,7 +314,8 @@ class Engine:
                     self._settled.pop(series.subject, None)
                     self._left_hot_until_ms.pop(series.subject, None)
                 series = None
-            if self._ordering.place(received) is None:
+            ready = self._ordering.place(received)
+            if ready is None:
                 transitions += self._take_in(packings)
                 packings = {}
                 transitions += self._take_history(order, received, layout)
@@ -309,10 +327,7 @@ class Engine:
             packing = packings.get(layout)
             if packing is None:
                 packing = packings[layout] = _Packing(states=series.states)
-            rows += len(batch)
-            packing.orders.append(order)
-            packing.batches.append(received)
-            packing.series.append(series)
+            rows += packing.take(order, received, ready, series)
             if rows >= ROWS_AT_ONCE:
                 transitions += self._take_in(packings)
                 packings, rows = {}, 0
@@ -328,14 +343,23 @@ class Engine:
 
     def tick(self, now_ms: int) -> list[Transition]:
         """To be called about once a second, with the cloud's clock: history that comes no further ends."""
-        self._ordering.due(now_ms)
-        ended = []
+        ended = self._catch_up(now_ms)
         for key, lane in list(self._lanes.items()):
             if lane.heard_ms == NEVER_MS:  # of before a restart
                 lane.heard_ms = now_ms
             elif now_ms - lane.heard_ms > HISTORY_IDLE_MS:
                 ended += self._end_lane(key)
         return ended
+
+    def _catch_up(self, now_ms: int) -> list[Transition]:
+        """Let evidence look at what has waited for long enough."""
+        packings: dict[tuple[int, int], _Packing] = {}
+        for order, received in enumerate(self._ordering.due(now_ms)):
+            series = self._series.get((received.batch.unit_id, received.batch.provenance))
+            if series is not None:
+                layout = series.states.layout
+                packings.setdefault(layout, _Packing(states=series.states)).add(order, received, series)
+        return self._take_in(packings)
 
     def _take_history(self, order: int, received: ReceivedBatch, layout: tuple[int, int]) -> list[Transition]:
         """Evaluate a batch that is older than what was evaluated: as of its own time, in a slot of its own."""
@@ -351,7 +375,8 @@ class Engine:
         if lane is None:
             lane = self._begin(received, layout, history=True)
         lane.heard_ms, lane.fleet_id, lane.gateway_id = received.received_at_ms, received.fleet_id, received.gateway_id
-        packing = _Packing(states=lane.states, orders=[order], batches=[received], series=[lane])
+        packing = _Packing(states=lane.states)
+        packing.add(order, received, lane)
         transitions += self._take_in({layout: packing})
         if self._meets_what_was_evaluated(batch):
             transitions += self._end_lane(key)
@@ -540,6 +565,7 @@ class Engine:
             hydrogen_ppm=_single(packing.batches, "hydrogen_ppm", arrived),
             carbon_monoxide_ppm=_single(packing.batches, "carbon_monoxide_ppm", arrived),
             voc_ppm=_single(packing.batches, "voc_ppm", arrived),
+            in_order=None if all(packing.in_order) else np.repeat(np.array(packing.in_order), lengths)[arrived],
         )
         crossings = evaluate(packing.states, self._rules, rows)
         if not len(crossings):
@@ -576,10 +602,11 @@ class Engine:
             )
 
     def _late_by_ms(self, series: _Series, received: ReceivedBatch, late_by_ms: int, sampled_at_ms: int) -> int:
-        """How much older a row is than the newest of its unit."""
+        """How much older a row is than the newest of its unit; 0 = within the bound."""
         live = self._series.get((received.batch.unit_id, received.batch.provenance)) if series.history else None
         newest_ms = NEVER_MS if live is None else int(live.states.newest_ms[live.slot])
-        return max(newest_ms - sampled_at_ms, late_by_ms)
+        late_ms = max(newest_ms - sampled_at_ms, late_by_ms)
+        return late_ms if late_ms > LATENESS_MS else 0
 
     def _transition(self, crossing: _Crossing) -> Transition | None:
         """The change of the subject's level; None when another unit of the same pack has a higher one."""

@@ -47,6 +47,8 @@ class Resumed:
 
     refused: str | None = None
     """Why the snapshot was not used; None: it was."""
+    rules_hash: str | None = None
+    """By which rules the snapshot came about. Others keep what was learnt, as while the service runs."""
     transitions: list[Transition] = field(default_factory=list)
     """What the store's samples said."""
     samples: int = 0
@@ -85,24 +87,25 @@ class Resumer:
 
     async def resume(self, assignments: Iterable[Assignment], now_ms: int) -> Resumed:
         """Load the snapshot, and evaluate what the store has after it."""
-        since_ms, refused = await self._recall(now_ms)
-        resumed = Resumed(refused=refused)
+        resumed = Resumed()
+        since_ms = await self._recall(resumed, now_ms)
         await self._replay(resumed, assignments, since_ms, now_ms)
         return resumed
 
-    async def _recall(self, now_ms: int) -> tuple[int, str | None]:
-        """From when on samples must be looked for, ms, and why the snapshot was refused."""
-        refused: str | None = "none is kept"
+    async def _recall(self, resumed: Resumed, now_ms: int) -> int:
+        """Go on from the snapshot. From when on samples must be looked for, ms."""
+        resumed.refused = "none is kept"
         if self._path is not None:
             try:
                 snapshot = await asyncio.to_thread(read_snapshot, self._path, fleets=self._fleets)
                 _check_age(now_ms - snapshot.written_at_ms, self._path)
                 self._engine.recall(from_plain(snapshot.head, snapshot.arrays))
             except SnapshotError as error:
-                refused = str(error)
+                resumed.refused = str(error)
             else:
-                return snapshot.written_at_ms - OVERLAP_MS, None
-        return now_ms - REBUILD_MS, refused
+                resumed.refused, resumed.rules_hash = None, snapshot.rules_hash
+                return snapshot.written_at_ms - OVERLAP_MS
+        return now_ms - REBUILD_MS
 
     async def _replay(self, resumed: Resumed, assignments: Iterable[Assignment], since_ms: int, now_ms: int) -> None:
         if self._history is None:

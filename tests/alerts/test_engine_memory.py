@@ -37,7 +37,7 @@ def told(transitions, start_ms):
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_wherever_it_is_cut_the_transitions_are_the_same(tmp_path_factory, assignment, received, start_ms, data):
     folder = tmp_path_factory.mktemp("cut")
