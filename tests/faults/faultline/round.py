@@ -153,7 +153,7 @@ async def _is_quiet(stage: Stage) -> bool:
     given_up = dict.fromkeys(rows, 0)
     if stage.plan.has(Kind.OUTBOX_OVERFLOW):
         # What is told as given up may have been on its way: the store is complete once no outbox has anything left.
-        if any(gateway.records() for gateway in stage.gateways.values()):
+        if any(gateway.records() != 0 for gateway in stage.gateways.values()):
             return False
         given_up = {unit_id: sum(told.samples_lost for told in stage.missing(unit_id)) for unit_id in rows}
     return all(rows[unit.plan.unit_id] + given_up[unit.plan.unit_id] >= _owed(unit.ledger()) for unit in stage.units)

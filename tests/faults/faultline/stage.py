@@ -49,6 +49,8 @@ RESEND_AFTER_S = 1.0
 BEAT_S = 1.0
 """A unit of a short round sends again, and tells its clock, sooner than one in life: rounds take seconds."""
 LINK_UP_S = 30.0
+SERVES_S = 60.0
+"""From the end of all harm until every ingest worker serves; one that ends after that has failed."""
 UNITS = ("unit-1", "unit-2", "unit-3")
 FOREVER_MS = 2**42
 
@@ -219,13 +221,19 @@ class GatewayPart(Part):
         self._stage.counts["kills of gateways"] += 1
         await self.process.kill()
 
-    def records(self) -> int:
-        """How many its outbox holds, by a copy: while it runs nobody else may open the file itself."""
+    def records(self) -> int | None:
+        """How many its outbox holds, by a copy: while it runs nobody else may open the file itself.
+
+        None where the copy is of two times, and no database.
+        """
         with tempfile.TemporaryDirectory() as copy:
-            for path in self.disk.folder.glob(f"outbox-{self.name}.db*"):
-                shutil.copy(path, copy)
-            with contextlib.closing(sqlite3.connect(f"{copy}/outbox-{self.name}.db")) as outbox:
-                return int(outbox.execute("SELECT count(*) FROM records").fetchone()[0])
+            try:
+                for path in self.disk.folder.glob(f"outbox-{self.name}.db*"):
+                    shutil.copy(path, copy)
+                with contextlib.closing(sqlite3.connect(f"{copy}/outbox-{self.name}.db")) as outbox:
+                    return int(outbox.execute("SELECT count(*) FROM records").fetchone()[0])
+            except (FileNotFoundError, sqlite3.DatabaseError):
+                return None
 
     def set_clock(self, offset_s: float) -> None:
         """Its wall clock is wrong by this from now on."""
@@ -408,10 +416,16 @@ class Stage:
         for server in self.servers:
             if not server.running:
                 await server.start()
-        # As a supervisor would: a worker that finds no database when it starts ends, and is started again.
-        for part in (*self.workers(), *self.gateways.values(), *self.units):
-            if part.process.exit_code is not None:
-                await part.start()
+        for part in (*self.gateways.values(), *self.units):
+            await part.start()
+        await asyncio.gather(*(self._supervise(worker) for worker in self.workers()))
+
+    async def _supervise(self, worker: IngestPart) -> None:
+        """As a supervisor would: a worker that finds no database when it starts ends, and is started again."""
+        async with asyncio.timeout(SERVES_S):
+            while await worker.rows(UNITS[0]) is None:
+                await worker.start()
+                await asyncio.sleep(0.1)
 
     async def stored_rows(self) -> dict[str, int] | None:
         """Samples in the store by unit; None while it does not answer."""
