@@ -72,6 +72,8 @@ class AlertCounters:
     publish_failures: int
     listener_failures: int
     registry_away: bool
+    snapshots_written: int
+    snapshot_failures: int
 
 
 def _utc_now() -> datetime:
@@ -153,7 +155,12 @@ class AlertService:
         self._take([marked_late(each, now_ms) for each in news])
         reconcile(self._engine, {subject_of(each): each for each in self._book.open_alerts() if is_level(each)})
         self._log.info(
-            "resumed", snapshot=resumed.refused or "used", samples=resumed.samples, news=len(news), gap=resumed.gap
+            "resumed",
+            snapshot=resumed.refused or "used",
+            by_other_rules=resumed.rules_hash not in (None, self._rules.content_hash),
+            samples=resumed.samples,
+            news=len(news),
+            gap=resumed.gap,
         )
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
@@ -228,6 +235,8 @@ class AlertService:
             publish_failures=self._teller.publish_failures,
             listener_failures=self._teller.listener_failures,
             registry_away=self._backlog.away,
+            snapshots_written=self._resumer.written,
+            snapshot_failures=self._resumer.failures,
         )
 
     def _watches(self, fleet_id: str | None) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from alerts.book import ms_from_utc, utc_from_ms
+from alerts.rules_file import parse_rules
 from alerts.service import AlertService
 from ingest.stores.duckdb import DuckDBStore
 from packwatch.stored_samples import StoredSamples
@@ -101,9 +102,17 @@ async def life(tmp_path, start_ms):
     registry.close()
 
 
+def _one_of_eight():
+    """(360, 8) degC: quiet for four minutes, then a probe gains 6 degC/min, and stays far below every ceiling."""
+    course = 22 + np.random.default_rng(3).normal(0, 0.05, (360, 8))
+    course[220:, 2] += np.linspace(0, 14, 140)
+    return course
+
+
 COURSES = {
-    "in the middle of the 60 s that clear a warning": [25, 62, *[54] * 61, 25],
+    "in the middle of the 60 s that clear a warning": [62, *[54] * 61, 53],
     "in the middle of a rise that becomes a runaway": [*[30] * 24, *np.arange(58, 82, 1.5)],
+    "in the middle of what only its neighbours show": _one_of_eight(),
     "between warning and critical": [30, 61, 62, 63, 64, 65, 70, 79, 80, 81],
     "after it cleared, and before it comes again": [62, *[50] * 62, 63, 64],
 }
@@ -212,3 +221,25 @@ async def test_a_store_that_is_away_leaves_a_gap_that_is_named(life, received):
     assert life.service.resumed.gap
     await life.take(received([1], [85], boot_id="1-a", frame=1))
     assert len(life.registry.alerts("pack-1")) == 1
+
+
+async def test_a_snapshot_that_cannot_be_written_is_counted_and_stops_nothing(life, received):
+    await life.start(snapshot_path=life.folder / "missing" / "states.npz")
+    await life.service._save_snapshot()
+    await life.take(received([0], [85], boot_id="1-a", frame=0))
+    counters = life.service.counters()
+    assert (counters.snapshots_written, counters.snapshot_failures) == (0, 1)
+    assert len(life.registry.alerts("pack-1")) == 1
+
+
+async def test_what_was_learnt_by_other_rules_is_kept(life, received):
+    await life.start()
+    await life.take(received([0], [62], boot_id="1-a", frame=0))
+    await life.stop()
+    other = parse_rules(b"version = 2\n[ceilings.critical]\nat_c = 70", "r.toml")
+    await life.start(rules=other)
+    assert life.service.resumed.refused is None
+    assert life.service.resumed.rules_hash not in (None, other.content_hash)
+    await life.take(received([1], [71], boot_id="1-a", frame=1))
+    (alert,) = life.registry.alerts("pack-1")
+    assert str(alert.level) == "critical"
