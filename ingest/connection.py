@@ -119,7 +119,7 @@ class HostConnection:
     def _stop(self) -> None:
         self._stopping = True
         if self._primary and self._client.is_connected():
-            death = encode_state(False, self._now_ms())  # noqa: FBT003 - the same
+            death = encode_state(False, self._not_before(self._now_ms()))  # noqa: FBT003 - the same
             published = self._client.publish(self._state_topic, death, qos=1, retain=True)
             try:
                 published.wait_for_publish(GOODBYE_S)
@@ -128,11 +128,15 @@ class HostConnection:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _not_before(self, at_ms: int) -> int:
+        """A STATE that is older than the last is ignored by edge nodes: a clock that is set back must not make one."""
+        return max(at_ms, self._timestamp_ms)
+
     # What follows runs on paho's network thread.
 
     def _before_connect(self, _client: Client, _userdata: Any) -> None:
         self._inbox.put(LinkChange(up=False, at_ms=self._now_ms()))  # however the last connection went
-        self._timestamp_ms = self._now_ms()
+        self._timestamp_ms = self._not_before(self._now_ms())
         if self._primary:
             self._client.will_set(self._state_topic, encode_state(False, self._timestamp_ms), qos=1, retain=True)  # noqa: FBT003 - the same
 

@@ -8,7 +8,9 @@ import json
 import re
 import struct
 import time
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,11 +21,18 @@ from telemetry.broker import BrokerAccess
 from telemetry.sparkplug.acknowledgement import Acknowledgement
 from telemetry.sparkplug.payload import decode_payload
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_800_000_000_000
 
 
-async def what_it_says(groups: tuple[str, ...] = ()) -> list[bytes]:
+def by_this_machine() -> int:
+    return time.time_ns() // 10**6
+
+
+async def what_it_says(groups: tuple[str, ...] = (), now_ms: Callable[[], int] = by_this_machine) -> list[bytes]:
     """The packets that the host sends, from its start to its end, to whoever accepts its connection."""
     packets: list[bytes] = []
     born, gone = asyncio.Event(), asyncio.Event()
@@ -49,9 +58,7 @@ async def what_it_says(groups: tuple[str, ...] = ()) -> list[bytes]:
     access = BrokerAccess(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     inbox = Inbox(max_bytes=1000)
     inbox.open()
-    host = HostConnection(
-        access, host_id="packwatch", groups=groups, primary=True, inbox=inbox, now_ms=lambda: time.time_ns() // 10**6
-    )
+    host = HostConnection(access, host_id="packwatch", groups=groups, primary=True, inbox=inbox, now_ms=now_ms)
     host.start()
     await asyncio.wait_for(born.wait(), 10)
     await host.stop()
@@ -103,6 +110,13 @@ async def test_what_it_says_from_connect_to_disconnect_is_the_standards() -> Non
     assert told["online"] is False
     assert told["timestamp"] >= death["timestamp"]
     assert disconnect == b"\xe0"
+
+
+async def test_a_clock_that_is_set_back_makes_no_state_that_edge_nodes_ignore() -> None:
+    clock = count(NOW_MS, -60_000)
+    _, _, birth, farewell, _ = await what_it_says(now_ms=lambda: next(clock))
+    born, gone = (json.loads(packet[text_at(packet, 1)[1] + 2 :]) for packet in (birth, farewell))
+    assert gone["timestamp"] >= born["timestamp"]
 
 
 async def test_a_worker_of_some_groups_hears_its_own_state_too() -> None:
