@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from alerts.levels import Transition
+    from alerts.on_board import Beside
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,18 +80,26 @@ class AlertBook:
             self._open[subject] = alert
             self._subjects[alert.alert_id] = subject
 
-    def take(self, transition: Transition, now: datetime) -> list[AlertChange]:
-        """What a change of level does to the subject's alert; nothing when it says nothing new."""
+    def take(self, transition: Transition, now: datetime, beside: Beside | None = None) -> list[AlertChange]:
+        """What a change of level does to the subject's alert; nothing when it says nothing new.
+
+        `beside`: what both engines say, where the vehicle says something.
+        """
         alert = self._open.get(transition.subject)
+        told = _told(beside)
         if alert is None:
-            return [] if transition.level is Level.NORMAL else [self._raise(transition, now)]
+            return [] if transition.level is Level.NORMAL else [self._raise(transition, now, told)]
         action = _action(alert, transition)
+        if action is None and any(getattr(alert, name) != value for name, value in told.items()):
+            action = Action.COMPARE
         if action is None:
             return []
-        changed: dict[str, Any] = {"level": transition.level, "reasons": list(transition.reasons)}
+        changed: dict[str, Any] = {"level": transition.level, "reasons": list(transition.reasons)} | told
         match action:
+            case Action.COMPARE:
+                changed = told
             case Action.CLEAR:
-                changed = {"cleared_at": now}
+                changed = {"cleared_at": now} | told
                 if alert.state is AlertState.ACKNOWLEDGED:
                     changed |= {"closed_at": now, "close_reason": "it cleared after it was acknowledged"}
             case Action.RAISE | Action.WORSEN | Action.RENEW:
@@ -102,8 +111,8 @@ class AlertBook:
             now,
             changed,
             sampled_at=utc_from_ms(transition.sampled_at_ms),
-            level=transition.level,
-            reasons=transition.reasons,
+            level=alert.level if action is Action.COMPARE else transition.level,
+            reasons=[_comparison(beside)] if action is Action.COMPARE and beside else transition.reasons,
         )
         if action is Action.CLEAR and alert.kind is AlertKind.SILENCE and change.alert.state is not AlertState.CLOSED:
             over = {"closed_at": now, "close_reason": "; ".join(transition.reasons)}
@@ -155,7 +164,7 @@ class AlertBook:
             )
         return alert
 
-    def _raise(self, transition: Transition, now: datetime) -> AlertChange:
+    def _raise(self, transition: Transition, now: datetime, told: dict[str, Any]) -> AlertChange:
         subject = transition.subject
         alert = Alert(
             alert_id=self._new_id(),
@@ -172,6 +181,7 @@ class AlertBook:
             reasons=list(transition.reasons),
             sampled_at=utc_from_ms(transition.sampled_at_ms),
             raised_at=now,
+            **told,
         )
         self.put(alert)
         event = AlertEvent(
@@ -226,6 +236,17 @@ def _action(alert: Alert, transition: Transition) -> Action | None:
     if level.rank == alert.level.rank:
         return Action.RENEW if transition.renewed and alert.state is AlertState.ACKNOWLEDGED else None
     return Action.WORSEN if level.rank > alert.level.rank else Action.EASE
+
+
+def _told(beside: Beside | None) -> dict[str, Any]:
+    if beside is None:
+        return {}
+    since = None if beside.since_ms is None else utc_from_ms(beside.since_ms)
+    return {"level_here": beside.here, "level_on_board": beside.on_board, "on_board_since": since}
+
+
+def _comparison(beside: Beside) -> str:
+    return f"on board: {beside.on_board or 'not told'}; here: {beside.here}"
 
 
 def _worse(a: Level, b: Level) -> Level:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What happens to an alert. The first five are the engine's, the last two a person's; silence also ends itself."""
+    """What happens to an alert. The first six are the engine's, the last two a person's; silence also ends itself."""
 
     RAISE = "raise"
     """It begins; or it cleared, nobody has acknowledged it yet, and it is back: one alert, not two."""
@@ -27,6 +27,8 @@ class Action(StrEnum):
     """Its level fell, but not to normal."""
     CLEAR = "clear"
     """Its cause is gone."""
+    COMPARE = "compare"
+    """The level stays; but what this engine and the vehicle's say, side by side, is another."""
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"
 
@@ -48,6 +50,7 @@ TABLE: Mapping[tuple[AlertState | None, Action], AlertState] = MappingProxyType(
         (AlertState.ACKNOWLEDGED, Action.EASE): AlertState.ACKNOWLEDGED,
         (AlertState.ACKNOWLEDGED, Action.CLEAR): AlertState.CLOSED,
         (AlertState.ACKNOWLEDGED, Action.CLOSE): AlertState.CLOSED,
+        **{(state, Action.COMPARE): state for state in AlertState if state is not AlertState.CLOSED},
         (AlertState.CLEARED, Action.RAISE): AlertState.RAISED,
         (AlertState.CLEARED, Action.ACKNOWLEDGE): AlertState.CLOSED,
         (AlertState.CLEARED, Action.CLOSE): AlertState.CLOSED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ import structlog
 from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
-from alerts.levels import Transition
+from alerts.levels import Settled, Transition
 from alerts.lifecycle import Action
+from alerts.on_board import OnBoardWatch
 from alerts.resuming import Resumed, Resumer, is_level, reconcile, standing_of
 from alerts.rules_file import shipped_rules
 from alerts.silence import SilenceWatch
@@ -28,6 +30,8 @@ from alerts.teller import Teller
 from alerts.told import ended_lately, histories, marked_late, told_until_ms
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
 from registry.kinds import AlertKind, AlertState
+from telemetry.on_board import encode_device_command
+from telemetry.sparkplug.topics import MessageType, Topic, format_topic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -38,12 +42,15 @@ if TYPE_CHECKING:
     from registry.enrolment import Assignment
     from registry.records import Alert
     from registry.registry import Registry
+    from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
 
 FOLLOW_EVERY_S = 0.5
 """s between looks at the registry's revision; so a new unit's samples wait half a second at most ..."""
 HELD_FOR_S = 1.0
 """... and not longer than this, s, when the registry does not answer."""
+ASK_EVERY_S = 0.5
+"""s between looks at what vehicles should be told."""
 CHECK_EVERY_S = 0.5
 """s between checks for silence."""
 HELD_BATCHES_KEPT = 2_000
@@ -99,11 +106,12 @@ class AlertService:
         snapshot_path: Path | None = None,
         snapshot_every_s: float = SNAPSHOT_EVERY_S,
         history: SampleHistory | None = None,
+        command: Callable[[str, bytes], Awaitable[None]] | None = None,
     ) -> None:
         """`fleets`: those whose stream it gets, empty = all. Another worker watches the others, and their alerts.
 
         `rules` None: the shipped ones. `snapshot_path`: where the engine's state outlives the program; `history`: where
-        samples are that came after it.
+        samples are that came after it. `command` sends a Sparkplug command to a vehicle; None: they are told nothing.
         """
         self._registry = registry
         self._fleets = frozenset(fleets)
@@ -114,6 +122,8 @@ class AlertService:
         self._snapshot_every_s = snapshot_every_s
         self._book = AlertBook(lambda: uuid4().hex)
         self._silence = SilenceWatch()
+        self._on_board = OnBoardWatch()
+        self._command = command
         self._backlog = Backlog(registry, refused=self._look_again)
         self._teller = Teller(self._backlog, publish=publish, listeners=listeners)
         self.resumed = Resumed()
@@ -136,6 +146,8 @@ class AlertService:
             if not self._watches(alert.fleet_id):
                 continue
             self._engine.restore(subject_of(alert), settled=settled)
+            if settled is not None:
+                self._on_board.settle(subject_of(alert), settled)
             self._teller.publish_soon(alert)
         for alert in open_alerts:
             if not self._watches(alert.fleet_id):
@@ -177,6 +189,14 @@ class AlertService:
                 self._evaluate_held()
         self._evaluate(ready)
 
+    def observe_on_board(self, reports: Sequence[OnBoardReport]) -> None:
+        """What vehicles' own engines say: what one alone sees is raised here too, and where they differ both stand."""
+        for report in reports:
+            try:
+                self._take(self._on_board.hear(report, self._engine.standing()))
+            except ValueError as error:
+                self._log.warning("on_board_not_understood", unit=report.unit_id, reason=str(error))
+
     def use_rules(self, rules: LoadedRules) -> None:
         """Go by other rules from the next sample on."""
         self._engine.use_rules(rules.rules)
@@ -194,6 +214,7 @@ class AlertService:
                 tasks.create_task(self._teller.run_publishing(), name="alerts: publish")
                 tasks.create_task(self._follow_registry(), name="alerts: follow the registry")
                 tasks.create_task(self._watch(), name="alerts: watch")
+                tasks.create_task(self._ask_vehicles(), name="alerts: ask vehicles")
                 tasks.create_task(self._keep_snapshot(), name="alerts: snapshot")
         finally:
             await self._backlog.drain()
@@ -219,6 +240,7 @@ class AlertService:
             settled_until_ms=self._engine.newest_ms(subject),
         )
         self._engine.release(subject)
+        self._settle_on_board(change.alert)
         return await self._settle(change)
 
     def counters(self) -> AlertCounters:
@@ -258,8 +280,17 @@ class AlertService:
     def _take(self, transitions: Sequence[Transition]) -> None:
         now = self._now()
         for transition in transitions:
-            for change in self._book.take(transition, now):
+            merged, beside = self._on_board.merge(transition, self._book.open_alert(transition.subject))
+            for change in self._book.take(merged, now, beside):
                 self._pass_on(change)
+
+    def _settle_on_board(self, alert: Alert) -> None:
+        """A person closed the alert: what vehicles raised up to now says nothing more."""
+        subject = subject_of(alert)
+        from_ms, now_ms = ms_from_utc(alert.sampled_at), ms_from_utc(self._now())
+        newest_ms = self._engine.newest_ms(subject)
+        until_ms = max(from_ms, now_ms if newest_ms is None else newest_ms)
+        self._on_board.settle(subject, Settled(from_ms=from_ms, until_ms=until_ms, peak=alert.peak_level))
 
     def _pass_on(self, change: AlertChange) -> Entry:
         alert, event = change.alert, change.event
@@ -326,6 +357,7 @@ class AlertService:
         self._book.put(theirs)
         if known and release and theirs.state is AlertState.CLOSED:
             self._engine.release(subject_of(theirs))
+            self._settle_on_board(theirs)
         self._teller.tell_now(theirs)
 
     async def _follow_registry(self) -> None:
@@ -346,6 +378,7 @@ class AlertService:
         self._revision = revision
         self._unknown.clear()
         self._engine.assign(assignments)
+        self._on_board.assign(assignments)
         self._watched = [each for each in assignments if self._watches(each.fleet_id)]
         self._silence.assign(self._watched, ms_from_utc(self._now()))
 
@@ -379,6 +412,24 @@ class AlertService:
         """While a change waits for the registry there is none: what a kill then loses is evaluated again."""
         if not len(self._backlog) and not self._held:
             await self._resumer.save(ms_from_utc(self._now()), self._rules.content_hash)
+
+    async def _ask_vehicles(self) -> None:
+        """Until their reports show what they should know. A command that is lost is sent again."""
+        while self._command is not None:
+            await asyncio.sleep(ASK_EVERY_S)
+            for report, values in self._on_board.wishes(self._engine.standing(), time.monotonic()):
+                where = Topic(
+                    fleet_id=report.fleet_id,
+                    message_type=MessageType.DCMD,
+                    gateway_id=report.gateway_id,
+                    unit_id=report.unit_id,
+                )
+                payload = encode_device_command(values, ms_from_utc(self._now()))
+                try:
+                    await self._command(format_topic(where), payload)
+                except Exception as error:  # noqa: BLE001  whatever the publisher's network raises: asked again
+                    self._log.warning("vehicle_not_asked", unit=report.unit_id, reason=str(error))
+                    break
 
     async def _watch(self) -> None:
         while True:

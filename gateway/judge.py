@@ -36,8 +36,8 @@ _log = structlog.get_logger()
 
 WAITING_ROWS = 65_536
 """Samples that wait to be evaluated; beyond, the oldest go and are counted. **Assumed**: seconds of work."""
-ROWS_AT_ONCE = 2_048
-"""Evaluated in one turn of the event loop. **Assumed**: some 10 ms."""
+ROWS_AT_ONCE = 256
+"""Evaluated in one turn of the event loop: 2 ms of 64 units, 70 ms at worst, when all are of one unit."""
 BEAT_WITHIN_S = 2.0
 """s that a frame waits for the first beat of its boot, which a unit sends as it connects; then its arrival is its
 time."""

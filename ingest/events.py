@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ingest.stores.contract import OutboxRange
+    from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
     from telemetry.sparkplug.acknowledgement import DropRecord
 
@@ -100,6 +101,13 @@ class DeviceDied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnBoardTold:
+    """A gateway told what the vehicle's own engine says of a unit."""
+
+    report: OnBoardReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceGap:
     """Messages of an edge node are missing before this one."""
 
@@ -148,6 +156,7 @@ Event = (
     | NothingToStore
     | OutboxDeclared
     | SessionEvent
+    | OnBoardTold
     | SequenceGap
     | RebirthWanted
     | HostDenied

@@ -27,6 +27,7 @@ from ingest.messages import (
     birth_samples,
     declared_outbox,
     node_reports,
+    on_board_told,
     record_of,
     salvaged,
     samples,
@@ -211,12 +212,16 @@ class SparkplugHost:
                 device = node.devices[unit_id] = DeviceSession.born(metrics)
                 yield DeviceBorn(**of_unit, at_ms=message.received_at_ms)
                 yield from birth_samples(message, metrics, device)
+                yield from on_board_told(message, metrics, device)
             case MessageType.DDEATH:
                 node.devices.pop(unit_id, None)
                 yield DeviceDied(**of_unit, at_ms=message.received_at_ms)
             case _:
                 known = node.devices.get(unit_id)
-                yield from samples(message, resolve(metrics, None if known is None else known.births), known)
+                resolved = resolve(metrics, None if known is None else known.births)
+                yield from samples(message, resolved, known)
+                if known is not None:
+                    yield from on_board_told(message, resolved, known)
 
     def _node_born(self, node: NodeSession, message: Message) -> list[Event]:
         births = Births(message.payload.metrics)

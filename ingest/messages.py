@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 import orjson
 from google.protobuf.message import DecodeError
 
-from ingest.events import BatchReceived, NothingToStore, OutboxDeclared, PositionReceived, Refused, SamplesDropped
+from ingest.events import (
+    BatchReceived,
+    NothingToStore,
+    OnBoardTold,
+    OutboxDeclared,
+    PositionReceived,
+    Refused,
+    SamplesDropped,
+)
 from ingest.positions import LATITUDE, position_from_values
 from ingest.stores.contract import OutboxRange
 from telemetry.errors import WireError
 from telemetry.limits import MAX_INTEGER
+from telemetry.on_board import OnBoardReport, on_board_of, on_board_values
 from telemetry.samples import ReceivedBatch
 from telemetry.sparkplug.acknowledgement import (
     OUTBOX_ID,
@@ -91,6 +100,25 @@ def samples(message: Message, metrics: Sequence[Metric], device: DeviceSession |
         payload_timestamp_ms=message.payload.timestamp_ms,
     )
     return [_received(message, batch, None) for batch in batches]
+
+
+def on_board_told(message: Message, metrics: Sequence[Metric], device: DeviceSession) -> list[OnBoardTold]:
+    """What a device's resolved metrics add to what its vehicle says of it. Raises WireError."""
+    values = on_board_values(metrics)
+    if not values:
+        return []
+    device.on_board |= values
+    status = on_board_of(device.on_board)
+    if status is None:
+        return []
+    report = OnBoardReport(
+        fleet_id=message.where.fleet_id,
+        gateway_id=message.where.gateway_id,
+        unit_id=message.where.unit_id or "",
+        received_at_ms=message.received_at_ms,
+        status=status,
+    )
+    return [OnBoardTold(report=report)]
 
 
 def salvaged(refused: Refused, where: Topic, node: NodeSession, received_at_ms: int) -> list[Event]:

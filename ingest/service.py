@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ingest.turn import Turn
     from ingest.units import UnitDirectory
     from telemetry.broker import BrokerAccess
+    from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
 
 INBOX_BYTES = 64 * 1024 * 1024
@@ -81,6 +82,13 @@ class SessionListener(Protocol):
         """Births and deaths."""
 
 
+class OnBoardListener(Protocol):
+    """Gets what vehicles' own engines say, as it comes; as BatchListener otherwise."""
+
+    def observe_on_board(self, reports: Sequence[OnBoardReport]) -> None:
+        """One a unit that was told of, in order."""
+
+
 class IngestService:
     """One Sparkplug host. Construct it anywhere, `run` it once."""
 
@@ -95,6 +103,7 @@ class IngestService:
         quarantine: QuarantineSink,
         listeners: Sequence[BatchListener] = (),
         session_listeners: Sequence[SessionListener] = (),
+        on_board_listeners: Sequence[OnBoardListener] = (),
         leases: LeaseBook | None = None,
         holder: str | None = None,
         primary: bool = True,
@@ -113,6 +122,7 @@ class IngestService:
         self._quarantine = quarantine
         self._listeners = listeners
         self._session_listeners = session_listeners
+        self._on_board_listeners = on_board_listeners
         self._now_ms = now_ms
         self._tally = Tally()
         self._host = SparkplugHost(host_id=host_id)
@@ -241,6 +251,9 @@ class IngestService:
                 self._tell(listener.observe_positions, fixes)
             if batches:
                 self._tell(listener.observe, batches)
+        if turn.on_board:
+            for on_board_listener in self._on_board_listeners:
+                self._tell(on_board_listener.observe_on_board, turn.on_board)
 
     def _tell(self, listener: Callable[[Sequence[Any]], None], what: Sequence[Any]) -> None:
         """A listener that fails takes nothing away from the others, nor from the store."""

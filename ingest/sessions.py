@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.stencils import ArrayLayout, DeviceStencil
 from telemetry.errors import WireError
@@ -89,6 +89,8 @@ class DeviceSession:
     voltage_channels: int | None
     layout: ArrayLayout | None
     """How to read its data in bulk; None when it sends no arrays by alias."""
+    on_board: dict[str, Any] = field(default_factory=dict)
+    """What its vehicle says of it beside samples, by metric."""
     stencils: dict[int, DeviceStencil] = field(default_factory=dict)
     """What its messages look like, by their length."""
 

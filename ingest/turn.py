@@ -10,6 +10,7 @@ from ingest.events import (
     BatchReceived,
     HostDenied,
     NothingToStore,
+    OnBoardTold,
     OutboxDeclared,
     PositionReceived,
     RebirthWanted,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ingest.quarantine import QuarantineDesk
     from ingest.stores.contract import OutboxRange
     from ingest.units import KnownUnits
+    from telemetry.on_board import OnBoardReport
     from telemetry.samples import ReceivedBatch
 
 
@@ -41,6 +43,7 @@ class Turn:
     batches: list[BatchReceived] = field(default_factory=list)
     positions: list[StorePosition] = field(default_factory=list)
     sessions: list[SessionEvent] = field(default_factory=list)
+    on_board: list[OnBoardReport] = field(default_factory=list)
     rebirths: list[RebirthWanted] = field(default_factory=list)
     settled: list[OutboxRange] = field(default_factory=list)
     """Records of outboxes that hold nothing for the store."""
@@ -82,7 +85,9 @@ def _link_changed(change: LinkChange, turn: Turn, host: SparkplugHost) -> None:
         host.forget()
 
 
-def _sort(event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, tally: Tally) -> None:
+def _sort(  # noqa: C901 - one case a kind of event
+    event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, tally: Tally
+) -> None:
     match event:
         case BatchReceived():
             turn.batches.append(event)
@@ -94,6 +99,8 @@ def _sort(event: Event, turn: Turn, received_at_ms: int, desk: QuarantineDesk, t
         case SamplesDropped():
             tally.refused["samples_dropped"] += 1
             desk.drop(event, received_at_ms)
+        case OnBoardTold():
+            turn.on_board.append(event.report)
         case NothingToStore():
             turn.settled.append(event.settles)
         case OutboxDeclared():

@@ -47,15 +47,16 @@ class BrokerAccount:
             case AccountRole.INGEST:
                 return ("spBv1.0/STATE/+", "spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+")
             case AccountRole.ALERTS:
-                return ("packwatch/alerts/+/+", "packwatch/engine/+", "spBv1.0/+/NCMD/+")
+                return ("packwatch/alerts/+/+", "packwatch/engine/+", "spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+")
             case AccountRole.DASHBOARD:
                 return ("spBv1.0/+/NCMD/+",)
             case AccountRole.GATEWAY:
                 node = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}" for kind in ("NBIRTH", "NDATA", "NDEATH")]
                 device = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH")]
-                position = f"packwatch/positions/{self.name}"  # its satellite receiver's
+                # Its satellite receiver's positions, and the levels that it tells the cab.
+                vehicle = (f"packwatch/positions/{self.name}", f"packwatch/vehicle/{self.name}/alarm/+")
                 units = [f"packwatch/units/{unit}/{kind}" for unit in self.units for kind in ("stored", "config")]
-                return (*node, *device, *units, position)
+                return (*node, *device, *units, *vehicle)
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/frames", f"packwatch/units/{self.name}/clock")
 

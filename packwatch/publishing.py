@@ -35,6 +35,12 @@ class Publisher:
             raise BrokerAwayError("the broker is not connected")
         await self._client.publish(topic, payload, qos=1, retain=retain)
 
+    async def command(self, topic: str, payload: bytes) -> None:
+        """Send a Sparkplug command: QoS 0, never retained. Raises as `publish`."""
+        if self._client is None:
+            raise BrokerAwayError("the broker is not connected")
+        await self._client.publish(topic, payload, qos=0)
+
     async def run(self) -> None:
         """Keep the connection until cancelled."""
         wait_s = _RETRY_S[0]

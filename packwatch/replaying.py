@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from packwatch.crew import TaskDiedError
 from packwatch.enrolling import enrol_all
+from packwatch.vehicle import engine_for, vehicle_rules
 from registry.enrolment import Enrolment
 from registry.kinds import Chemistry, PackClass
 from telemetry.identifiers import parse_identifier
@@ -58,6 +60,7 @@ async def run_replay(
     enrolment = replay_enrolment(trace, pack_id, min(began_at, datetime.fromtimestamp(now_ms / 1000, UTC)))
     logins = await enrol_all(settings, (enrolment,), mqtt_given=mqtt_given)
     uplink = logins.gateways[enrolment.gateway_id]
+    rules = vehicle_rules(settings.rules_path())
     gateway = GatewayService(
         GatewaySettings(
             gateway_id=enrolment.gateway_id,
@@ -69,6 +72,7 @@ async def run_replay(
         ),
         local=uplink,
         uplink=uplink,
+        evaluator=partial(engine_for, rules, enrolment.gateway_id, enrolment.fleet_id, (enrolment,)),
     )
     running = asyncio.create_task(gateway.run(), name=f"gateway {enrolment.gateway_id}")
     try:

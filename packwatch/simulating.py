@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from alerts.rules_file import shipped_rules
 from firmware_sim.convoy import build_scenario
 from firmware_sim.running import run_scenario
 from gateway.service import GatewayService
@@ -13,6 +15,7 @@ from gateway.settings import GatewaySettings
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.enrolling import Logins, enrol_all
 from packwatch.settings import SettingsError
+from packwatch.vehicle import engine_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +40,8 @@ async def run_vehicles(
 ) -> None:
     """Drive the scenario's units, positions and gateways until cancelled. Gateways say goodbye."""
     units_of: dict[str, list[str]] = {}
-    for enrolment in scenario.enrolments():
+    rules, enrolments = shipped_rules().rules, scenario.enrolments()
+    for enrolment in enrolments:
         units_of.setdefault(enrolment.gateway_id, []).append(enrolment.unit_id)
     async with asyncio.TaskGroup() as group:
         for gateway_id, units in units_of.items():
@@ -53,6 +57,7 @@ async def run_vehicles(
                 ),
                 local=access,
                 uplink=access,
+                evaluator=partial(engine_for, rules, gateway_id, scenario.fleet_id, enrolments),
             )
             group.create_task(gateway.run(), name=f"gateway {gateway_id}")
         group.create_task(

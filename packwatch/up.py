@@ -77,6 +77,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             snapshot_path=data_dir / SNAPSHOT_FILE,
             snapshot_every_s=settings.snapshot_s,
             history=StoredSamples(store),
+            command=publisher.command,
         )
         directory = Directory(registry)
         ingest = IngestService(
@@ -89,6 +90,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             leases=registry,
             holder=lease_holder(data_dir),
             listeners=[alerts, board],
+            on_board_listeners=[alerts],
             metrics=REGISTRY,
         )
         meter = Meter(ingest, broker, rules=rules.status)

@@ -4,20 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from alerts.engine import Engine
 from alerts.levels import Standing, Subject
+from alerts.rules_file import RulesError, parse_rules, shipped_rules
 from gateway.evaluator import Judgement
+from registry.enrolment import Assignment, assumed_voltage_kinds
 from registry.kinds import AlertKind, Level
 from registry.pack_words import assignment_from_words
 from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from alerts.levels import Transition
     from alerts.rules import Rules
-    from registry.enrolment import Assignment
+    from registry.enrolment import Enrolment
     from telemetry.samples import ReceivedBatch
+
+
+def vehicle_rules(path: Path) -> Rules:
+    """The rules of a file; the shipped ones where there is none, or one with a mistake: a vehicle always has some."""
+    try:
+        return parse_rules(path.read_bytes(), str(path)).rules
+    except FileNotFoundError:
+        return shipped_rules().rules
+    except (OSError, RulesError) as error:
+        structlog.get_logger("packwatch").error("rules_not_used", file=str(path), reason=str(error))
+        return shipped_rules().rules
+
+
+def engine_for(rules: Rules, gateway_id: str, fleet_id: str, enrolments: Iterable[Enrolment]) -> VehicleEngine:
+    """The engine of a gateway whose units were just enrolled, as the registry will describe them."""
+    return VehicleEngine(
+        rules,
+        gateway_id=gateway_id,
+        fleet_id=fleet_id,
+        assignments=[_as_enrolled(each) for each in enrolments if each.gateway_id == gateway_id],
+    )
+
+
+def _as_enrolled(enrolment: Enrolment) -> Assignment:
+    kinds = enrolment.voltage_kinds or assumed_voltage_kinds(enrolment.voltage_channels, enrolment.series_count)
+    return Assignment(
+        unit_id=enrolment.unit_id,
+        pack_id=enrolment.pack_id,
+        chemistry=enrolment.chemistry,
+        pack_class=enrolment.pack_class,
+        series_count=enrolment.series_count,
+        capacity_ah=enrolment.capacity_ah,
+        max_operating_temperature_c=enrolment.max_operating_temperature_c,
+        gateway_id=enrolment.gateway_id,
+        vehicle_id=None,
+        vehicle_name=None,
+        fleet_id=enrolment.fleet_id,
+        report_interval_s=enrolment.report_interval_s,
+        simulated=enrolment.simulated,
+        temperature_labels=tuple(f"probe {number + 1}" for number in range(enrolment.temperature_channels)),
+        voltage_kinds=tuple(kinds),
+    )
 
 
 class VehicleEngine:

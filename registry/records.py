@@ -217,6 +217,11 @@ class Alert(Base, kw_only=True):
     state: Mapped[AlertState] = mapped_column(index=True)
     provenance: Mapped[Provenance]
     reasons: Mapped[list[str]]
+    level_here: Mapped[Level | None] = mapped_column(default=None)
+    """By the cloud's engine, where the vehicle's says something as well; `level` is the higher of both."""
+    level_on_board: Mapped[Level | None] = mapped_column(default=None)
+    """By the vehicle's own engine; None: it says nothing."""
+    on_board_since: Mapped[datetime | None] = mapped_column(default=None)
     sampled_at: Mapped[datetime]
     """The time of the sample that raised it: the unit's clock, corrected."""
     raised_at: Mapped[datetime] = mapped_column(index=True)

@@ -46,11 +46,12 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
             snapshot_path=settings.data_dir / SNAPSHOT_FILE,
             snapshot_every_s=settings.snapshot_s,
             history=None if source is None else StoredSamples(source),
+            command=publisher.command,
         )
         await alerts.restore()
         directory = Directory(registry)
         await directory.refresh()
-        stream = guest_stream(settings, directory, [alerts])
+        stream = guest_stream(settings, directory, [alerts], on_board=[alerts])
         look_for_cycles_rarely()
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())

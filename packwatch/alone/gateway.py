@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.settings import SettingsError
+from packwatch.vehicle import VehicleEngine, vehicle_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
     if not section.gateway_id:
         raise SettingsError("gateway.gateway_id is not set: name the gateway with --id, as it was enrolled")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    rules = await asyncio.to_thread(vehicle_rules, settings.rules_path())
     gateway = GatewayService(
         GatewaySettings(
             gateway_id=section.gateway_id,
@@ -36,6 +39,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         ),
         local=section.local.access(),
         uplink=settings.mqtt.access(),
+        evaluator=lambda: VehicleEngine(rules, gateway_id=section.gateway_id, fleet_id=section.fleet_id),
     )
     crew = Crew()
     crew.start(f"gateway {section.gateway_id}", gateway.run())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Sequence
 
-    from ingest.service import BatchListener
+    from ingest.service import BatchListener, OnBoardListener
     from packwatch.directory import Directory
     from packwatch.settings import Settings
     from registry.records import MissingSamples, QuarantineEntry
@@ -27,7 +27,12 @@ async def open_registry(settings: Settings, house: contextlib.AsyncExitStack) ->
     return registry
 
 
-def guest_stream(settings: Settings, directory: Directory, listeners: Sequence[BatchListener]) -> IngestService:
+def guest_stream(
+    settings: Settings,
+    directory: Directory,
+    listeners: Sequence[BatchListener],
+    on_board: Sequence[OnBoardListener] = (),
+) -> IngestService:
     """The decoded stream for a service that stores nothing: the same ingest, as a guest beside the primary host."""
     return IngestService(
         settings.mqtt.access(),
@@ -37,6 +42,7 @@ def guest_stream(settings: Settings, directory: Directory, listeners: Sequence[B
         directory=directory,
         quarantine=_Refusals(),
         listeners=listeners,
+        on_board_listeners=on_board,
         primary=False,
         metrics=REGISTRY,
     )
