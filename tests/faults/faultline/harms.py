@@ -207,9 +207,9 @@ async def _replace_gateway(stage: Stage, harm: Harm) -> None:
 async def _is_drained(gateway: GatewayPart) -> bool:
     """Whether its outbox is empty, looked at twice: a copy of a file that changes may be of two times."""
     for _ in range(2):
+        await asyncio.sleep(0.1)
         if gateway.records() != 0:
             return False
-        await asyncio.sleep(0.1)
     return True
 
 
