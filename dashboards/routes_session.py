@@ -10,7 +10,7 @@ from dashboards.answers import problems, too_many
 from dashboards.bodies import Claim, SignIn
 from dashboards.context import House
 from dashboards.models import Person as PersonModel
-from dashboards.sessions import Person, begin_session, end_session
+from dashboards.sessions import Person, account_of, begin_session, end_session
 from registry.accounts import sign_in_name
 from registry.errors import RefusedError
 from registry.records import Account
@@ -45,15 +45,19 @@ async def sign_in(body: SignIn, request: Request, address: Address, house: House
     account = await to_thread.run_sync(_account, house, body.name)
     password_hash = None if account is None else account.password_hash
     if not await house.passwords.verify(body.password, password_hash) or account is None:
+        await to_thread.run_sync(house.registry.note_session, account, "refuse sign-in", house.now(), address)
         raise HTTPException(401, "The name or the password is wrong: try again, or ask for a new one-time link.")
     house.throttle.succeeded(body.name, address)
+    await to_thread.run_sync(house.registry.note_session, account, "sign in", house.now(), address)
     begin_session(request, account, now_s)
     return _person(account)
 
 
 @router.delete("/session", operation_id="signOut", status_code=204)
-def sign_out(request: Request, house: House) -> Response:
+def sign_out(request: Request, address: Address, house: House) -> Response:
     """Sign out. Without a session nothing happens."""
+    if (account := account_of(request.session, house)) is not None:
+        house.registry.note_session(account, "sign out", house.now(), address)
     end_session(request, house)
     return Response(status_code=204)
 

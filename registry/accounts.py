@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from sqlalchemy import select, update
 
+from registry.audit import PROGRAM, Action, Actor, append
+from registry.audit_records import ActorKind
 from registry.columns import as_utc
 from registry.database import Database
 from registry.errors import ConflictError, NotFoundError, RefusedError
@@ -44,6 +46,7 @@ class Accounts(Database):
         role: str = "administrator",
         organisation_id: str | None = None,
         password_hash: str | None = None,
+        by: Actor = PROGRAM,
     ) -> Account:
         """A new account, which cannot sign in until it has a password. Raises ConflictError when the name is taken."""
 
@@ -59,6 +62,7 @@ class Accounts(Database):
                 password_hash=password_hash,
             )
             session.add(account)
+            append(session, [_action(account, "create account", by, now)])
             return account
 
         return self._write(work)
@@ -77,24 +81,40 @@ class Accounts(Database):
         query = select(Account).order_by(Account.created_at, Account.account_id)
         return self._read(lambda session: tuple(session.scalars(query)))
 
-    def set_password(self, account_id: str, password_hash: str) -> Account:
+    def set_password(self, account_id: str, password_hash: str, *, by: Actor = PROGRAM) -> Account:
         """Set a password's hash and end all sessions of the account (its epoch grows). Raises NotFoundError."""
 
         def work(session: Session) -> Account:
             account = _known(session, account_id)
             _set_password(account, password_hash)
+            append(session, [_action(account, "set password", by)])
             return account
 
         return self._write(work)
 
-    def add_claim(self, *, token_hash: str, account_id: str, expires_at: datetime) -> None:
+    def add_claim(self, *, token_hash: str, account_id: str, expires_at: datetime, by: Actor = PROGRAM) -> None:
         """Keep a one-time link's hash. Raises NotFoundError, ConflictError."""
 
         def work(session: Session) -> None:
-            _known(session, account_id)
+            account = _known(session, account_id)
             session.add(ClaimLink(token_hash=token_hash, account_id=account_id, expires_at=expires_at))
+            append(session, [_action(account, "make sign-in link", by, expires_at=expires_at)])
 
         self._write(work)
+
+    def note_session(self, account: Account | None, action: str, now: datetime, address: str) -> None:
+        """Keep in the audit log that a person signed in or out, or was refused, and from which address.
+
+        None: a name that nobody has; it is not kept, since people type passwords there by mistake.
+        """
+        if account is None:
+            stranger = Actor(kind=ActorKind.PERSON, id="unknown")
+            noted = Action(
+                actor=stranger, action=action, subject="account/unknown", at=now, detail={"address": address}
+            )
+        else:
+            noted = _action(account, action, account_actor(account), now, address=address)
+        self._write(lambda session: append(session, [noted]))
 
     def use_claim(
         self,
@@ -129,9 +149,21 @@ class Accounts(Database):
                 account.display_name = display_name
             if password_hash is not None:
                 _set_password(account, password_hash)
+            append(session, [_action(account, "use sign-in link", account_actor(account), instant)])
             return account
 
         return self._write(work)
+
+
+def account_actor(account: Account) -> Actor:
+    """The person of an account, as the audit log names who acts."""
+    return Actor(kind=ActorKind.PERSON, id=account.account_id, role=account.role)
+
+
+def _action(account: Account, action: str, by: Actor, at: datetime | None = None, **detail: object) -> Action:
+    """What happened to an account. No secret is in it."""
+    named = {"name": account.name, "display_name": account.display_name, "role": account.role}
+    return Action(actor=by, action=action, subject=f"account/{account.account_id}", at=at, detail=named | detail)
 
 
 def _known(session: Session, account_id: str) -> Account:

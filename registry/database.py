@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from sqlalchemy import URL, create_engine, event, make_url
+from sqlalchemy import URL, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -98,6 +99,16 @@ class Database:
                     raise _translated(error) from error
             time.sleep(attempt * RETRY_PAUSE_S)
         raise AssertionError  # the last attempt returned or raised
+
+
+def database_time(session: Session) -> datetime:
+    """The time now where the database runs, which all its users share; SQLite runs here."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
+    told = session.scalar(select(func.clock_timestamp()))
+    if not isinstance(told, datetime):
+        raise TypeError(f"the database tells the time as {told!r}")
+    return told
 
 
 def _parse_url(url: str) -> URL:

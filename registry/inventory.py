@@ -7,12 +7,14 @@ see each other's half-done work, and a caller who keeps a copy knows when it is 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import inspect, select
 
 from registry import rules
+from registry.audit import PROGRAM, Action, append
 from registry.columns import as_utc
 from registry.database import Database
 from registry.enrolling import Enrolling, rebind
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Mapper, Session
 
+    from registry.audit import Actor
     from registry.enrolment import Enrolment
 
 _Kept = TypeVar("_Kept", bound="Organisation|Fleet|Vehicle|Gateway|Pack|SensorUnit|Channel|Shipment|ShipmentPack")
@@ -52,17 +55,17 @@ class Inventory(Database):
         """Grows with every change of fleets, vehicles, gateways, packs, units, channels or bindings. Cheap to ask."""
         return self._read(lambda session: _known(session, Revision, 1).number)
 
-    def add(self, record: _Kept) -> _Kept:
+    def add(self, record: _Kept, *, by: Actor = PROGRAM) -> _Kept:
         """Keep a new record.
 
         Raises ConflictError when its id is taken, NotFoundError when it names something unknown, RefusedError when it
         breaks a rule.
         """
-        return self._write(lambda session: _keep(session, record, replace=False))
+        return self._write(lambda session: _keep(session, record, by, replace=False))
 
-    def save(self, record: _Kept) -> _Kept:
+    def save(self, record: _Kept, *, by: Actor = PROGRAM) -> _Kept:
         """Keep a record, in the place of the one with its id if there is one. Raises as `add`."""
-        return self._write(lambda session: _keep(session, record, replace=True))
+        return self._write(lambda session: _keep(session, record, by, replace=True))
 
     def packs(self) -> tuple[Pack, ...]:
         """All packs, by id."""
@@ -96,7 +99,7 @@ class Inventory(Database):
         ]
         return tuple(sorted(_joined([span for span in spans if span.start < span.end]), key=lambda span: span.start))
 
-    def bind(self, unit_id: str, pack_id: str, *, gateway_id: str | None, at: datetime) -> Binding:
+    def bind(self, unit_id: str, pack_id: str, *, gateway_id: str | None, at: datetime, by: Actor = PROGRAM) -> Binding:
         """From `at` on the unit watches this pack, behind this gateway; what it watched before ends at that instant.
 
         Raises NotFoundError, and RefusedError when `at` is before the present binding began, or when a simulated unit
@@ -114,11 +117,12 @@ class Inventory(Database):
             binding, changed = rebind(session, unit_id, pack_id, gateway_id, as_utc(at))
             if changed:
                 _count_change(session)
+                append(session, [_bound(unit_id, pack_id, gateway_id, at, by)])
             return binding
 
         return self._write(work)
 
-    def enrol(self, enrolment: Enrolment, now: datetime) -> None:
+    def enrol(self, enrolment: Enrolment, now: datetime, *, by: Actor = PROGRAM) -> None:
         """Make what is missing of fleet, vehicle, gateway, pack, unit, channels and binding, all or nothing.
 
         Doing it again changes nothing. An existing pack's facts stay; a unit's channels follow the enrolment.
@@ -132,6 +136,7 @@ class Inventory(Database):
             enrolling.run(_open_real_shipment(session, enrolment.pack_id))
             if enrolling.changed:
                 _count_change(session)
+                append(session, [_enrolled(enrolment, now, by)])
 
         self._write(work)
 
@@ -155,14 +160,16 @@ def _count_change(session: Session) -> None:
     session.get_one(Revision, 1).number += 1
 
 
-def _keep(session: Session, record: _Kept, *, replace: bool) -> _Kept:
+def _keep(session: Session, record: _Kept, by: Actor, *, replace: bool) -> _Kept:
     rules.check(record)
     _lock(session)
     mapper: Mapper[_Kept] = inspect(type(record))
     key = mapper.primary_key_from_instance(record)
     _check_references(session, mapper, record)
     kept = session.get(type(record), tuple(key))
-    values = {attribute.key: getattr(record, attribute.key) for attribute in mapper.column_attrs}
+    names = [attribute.key for attribute in mapper.column_attrs]
+    before = {} if kept is None else {name: getattr(kept, name) for name in names}
+    values = {name: getattr(record, name) for name in names}
     if kept is None:
         kept = type(record)(**values)
         session.add(kept)
@@ -172,7 +179,25 @@ def _keep(session: Session, record: _Kept, *, replace: bool) -> _Kept:
     else:
         raise ConflictError(f"there is a {type(record).__name__.lower()} {'/'.join(map(str, key))} already")
     _count_change(session)
+    changed = {name: _word(value) for name, value in values.items() if name not in before or before[name] != value}
+    subject = f"{type(record).__name__.lower()}/{'/'.join(map(str, key))}"
+    append(session, [Action(actor=by, action="change" if before else "add", subject=subject, detail=changed)])
     return kept
+
+
+def _word(value: object) -> object:
+    """A value of a record as the audit log keeps it, whose numbers are whole."""
+    return str(value) if isinstance(value, float) else value
+
+
+def _bound(unit_id: str, pack_id: str, gateway_id: str | None, at: datetime, by: Actor) -> Action:
+    detail = {"pack": pack_id, "gateway": gateway_id, "from": at}
+    return Action(actor=by, action="bind", subject=f"unit/{unit_id}", detail=detail)
+
+
+def _enrolled(enrolment: Enrolment, now: datetime, by: Actor) -> Action:
+    detail = {name: _word(value) for name, value in asdict(enrolment).items()}
+    return Action(actor=by, action="enrol", subject=f"unit/{enrolment.unit_id}", at=now, detail=detail)
 
 
 def _check_references(session: Session, mapper: Mapper[_Kept], record: _Kept) -> None:

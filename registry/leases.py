@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from registry.database import Database
+from registry.database import Database, database_time
 from registry.records import Lease
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
 
 ALL_GROUPS = "*"
@@ -32,7 +34,7 @@ class Leases(Database):
 
         def work(session: Session) -> Lease:
             everyone = session.scalars(select(Lease).where(Lease.group == ALL_GROUPS).with_for_update()).one()
-            at = now or _clock(session)
+            at = now or database_time(session)
             in_the_way = select(Lease).where(Lease.holder != holder, Lease.expires_at > at)
             if group != ALL_GROUPS:
                 in_the_way = in_the_way.where(Lease.group.in_((group, ALL_GROUPS)))
@@ -57,7 +59,7 @@ class Leases(Database):
         def work(session: Session) -> None:
             lease = session.scalars(select(Lease).where(Lease.group == group).with_for_update()).one_or_none()
             if lease is not None and lease.holder == holder:
-                lease.expires_at = min(lease.expires_at, now or _clock(session))
+                lease.expires_at = min(lease.expires_at, now or database_time(session))
 
         self._write(work)
 
@@ -73,13 +75,3 @@ def _was_interrupted(session: Session, lease: Lease) -> bool:
     if lease.group != ALL_GROUPS:
         since = since.where(Lease.group == ALL_GROUPS)
     return (session.scalar(since) or 0) > lease.fence
-
-
-def _clock(session: Session) -> datetime:
-    """The time now where the database runs; SQLite runs here."""
-    if session.get_bind().dialect.name == "sqlite":
-        return datetime.now(UTC)
-    told = session.scalar(select(func.clock_timestamp()))
-    if not isinstance(told, datetime):
-        raise TypeError(f"the database tells the time as {told!r}")
-    return told

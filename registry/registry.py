@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
+from registry.audit import AuditLog
 from registry.inventory import Inventory
 from registry.leases import Leases
 from registry.missing import Missing
@@ -15,5 +16,5 @@ from registry.quarantine import Quarantine
 from registry.rules_log import RulesLog
 
 
-class Registry(Inventory, AlertLog, Quarantine, Missing, RulesLog, Leases, Accounts):
+class Registry(Inventory, AlertLog, Quarantine, Missing, RulesLog, Leases, Accounts, AuditLog):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

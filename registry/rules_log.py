@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from registry.audit import Action, Actor, append
+from registry.audit_records import ActorKind
 from registry.database import Database
 from registry.errors import ConflictError
 from registry.records import RulesChange
@@ -31,6 +33,7 @@ class RulesLog(Database):
             kept = RulesChange(**row)
             kept.follows = 0 if before is None else before.id
             session.add(kept)
+            append(session, [_action(kept)])
             return True
 
         while True:
@@ -50,6 +53,17 @@ class RulesLog(Database):
 
 
 _COLUMNS = tuple(column.key for column in RulesChange.__table__.columns if column.key not in {"id", "follows"})
+
+
+def _action(change: RulesChange) -> Action:
+    """The file itself stays in the change's own row, which its hash vouches for."""
+    return Action(
+        actor=Actor(kind=ActorKind.PERSON, id=change.actor),
+        action="change rules",
+        subject=f"rules/{change.version}",
+        at=change.at,
+        detail={"content_hash": change.content_hash, "source": change.source, "note": change.note},
+    )
 
 
 def _latest(session: Session) -> RulesChange | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from packwatch.cli import data, judging, people, rules, running, vehicles
+from packwatch.cli import audit, data, judging, people, rules, running, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -24,6 +24,7 @@ vehicles.register(app)
 data.register(app)
 judging.register(app)
 rules.register(app)
+audit.register(app)
 people.register(app)
 
 

@@ -56,11 +56,13 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from packwatch.crew import TaskDiedError
     from packwatch.data_dir import DataDirError
     from packwatch.settings import SettingsError
+    from registry.audit_chain import ChainError
     from registry.errors import RegistryError
     from telemetry.identifiers import IdentifierError
     from telemetry.traces import TraceError
 
     return (
-        AddressError, BrokerError, BundleError, DataDirError, IdentifierError, RegistryError, ReplayError, RulesError,
-        ScenarioError, ScoringError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError, OSError,
+        AddressError, BrokerError, BundleError, ChainError, DataDirError, IdentifierError, RegistryError, ReplayError,
+        RulesError, ScenarioError, ScoringError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError,
+        OSError,
     )  # fmt: skip

@@ -176,3 +176,17 @@ async def test_the_local_api_is_for_this_machine_only(app, bearer):
 )
 def test_passwords(password, taken):
     assert (password_refusal(password, "ana") is None) == taken
+
+
+async def test_who_signed_in_out_and_who_was_refused_is_in_the_audit_log(person, stranger, registry):
+    await person.delete("/api/session")
+    before = registry.audit_end()[0]
+    await stranger.post("/api/session", json={"name": "ana", "password": "not the password"})
+    await stranger.post("/api/session", json={"name": "nobody at all", "password": "not the password"})
+    signed_out = registry.audit_rows(after=before - 1, limit=1)[0]
+    known, unknown = registry.audit_rows(after=before)
+    assert (signed_out["action"], known["action"], unknown["action"]) == ("sign out", *["refuse sign-in"] * 2)
+    assert known["actor"]["id"] == signed_out["actor"]["id"]
+    assert unknown["subject"] == "account/unknown"
+    assert "nobody at all" not in str(unknown)
+    registry.verify_audit()
