@@ -50,7 +50,7 @@ def test_every_kind_of_harm_leaves_nothing_missing_and_nothing_twice(tmp_path):
     assert plans[24].has(Kind.OUTBOX_OVERFLOW)
     assert plans[25].has(Kind.STORE_DISK_FULL)
     assert plans[25].store is Store.INFLUXDB
-    report = rounds(tmp_path, "--seed", FIRST_SEED, "--rounds", ROUNDS, seconds=900.0)
+    report = rounds(tmp_path, "--seed", FIRST_SEED, "--rounds", ROUNDS, seconds=540.0)
     assert report["passed"] == ROUNDS, report["said"]
     assert set(report["harms"]) == {str(kind) for kind in Kind}
     assert report["samples_stored"] > 1000
