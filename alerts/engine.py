@@ -7,7 +7,6 @@ gathers units into packs. How rows are judged is the detector's alone (`alerts.c
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +17,24 @@ from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.ordering import LATENESS_MS, Ordering
 from alerts.pack_states import NEVER_MS, PackStates
 from alerts.reasons import again, circumstances_of, reasons_of
-from alerts.rules import DEFAULT_MAX_OPERATING_TEMPERATURE_C, LATCHING_FROM, RULES, Rules
+from alerts.rules import LATCHING_FROM, RULES, Rules
 from alerts.seen_frames import SeenFrames
+from alerts.series import (
+    Crossing,
+    Packing,
+    Series,
+    believed_until_ms,
+    interval_s,
+    max_operating_c,
+    single_column,
+    subject_of,
+)
 from alerts.snapshots import SnapshotError
-from registry.enrolment import DEFAULT_REPORT_INTERVAL_S
 from registry.kinds import AlertKind, Chemistry, Level
 from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
 
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch, SampleBatch
@@ -46,70 +52,6 @@ pauses."""
 _LEVELS = tuple(Level)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Series:
-    """One unit's samples about one subject: a slot in a detector's states."""
-
-    subject: Subject
-    assignment: Assignment | None
-    states: PackStates
-    slot: int
-    level: Level = Level.NORMAL
-    hot: bool = False
-    """Whether it would alarm without its latch, or may."""
-    fleet_id: str = ""
-    gateway_id: str = ""
-    """Of its latest batch."""
-    history: bool = False
-    """Samples that came late, evaluated as of their own time, apart from what is live."""
-    heard_ms: int = NEVER_MS
-    """Of history: the cloud's clock when the latest batch came."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Packing:
-    """The batches of one observe that share a layout of channels, in their order."""
-
-    states: PackStates
-    orders: list[int] = field(default_factory=list)
-    batches: list[ReceivedBatch] = field(default_factory=list)
-    series: list[_Series] = field(default_factory=list)
-    in_order: list[bool] = field(default_factory=list)
-    """Whether evidence may look at the batch now: else it waits for a hole before it, and comes again."""
-
-    def take(self, order: int, received: ReceivedBatch, ready: Sequence[ReceivedBatch], series: _Series) -> int:
-        """One batch that came, and those that evidence may look at now: ceilings do not wait. How many rows that is."""
-        if received not in ready:
-            self.add(order, received, series, in_order=False)
-        for each in ready:
-            self.add(order, each, series)
-        return len(received.batch) * (1 + len(ready))
-
-    def add(self, order: int, received: ReceivedBatch, series: _Series, *, in_order: bool = True) -> None:
-        """One batch more."""
-        self.orders.append(order)
-        self.batches.append(received)
-        self.series.append(series)
-        self.in_order.append(in_order)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Crossing:
-    """A series' level changed: what is needed to tell it of its subject."""
-
-    order: tuple[int, int]
-    series: _Series
-    level: Level
-    hot: bool
-    renewed: bool
-    late: bool
-    reasons: list[str]
-    by_evidence: bool
-    """Whether the ceilings alone would have a milder level."""
-    sampled_at_ms: int
-    received: ReceivedBatch
-
-
 class Engine:
     """Levels of all subjects, in event time."""
 
@@ -119,12 +61,12 @@ class Engine:
         self._assignments: dict[str, Assignment] = {}
         self._vehicles: dict[str, str] = {}
         self._states: dict[tuple[int, int], PackStates] = {}
-        self._series: dict[tuple[str, Provenance], _Series] = {}
-        self._lanes: dict[tuple[str, Provenance], _Series] = {}
+        self._series: dict[tuple[str, Provenance], Series] = {}
+        self._lanes: dict[tuple[str, Provenance], Series] = {}
         """History that comes in: at most one stretch of a unit at a time."""
         self._ordering = Ordering()
         self._unregistered: OrderedDict[tuple[str, Provenance], None] = OrderedDict()
-        self._of_subject: dict[Subject, list[_Series]] = {}
+        self._of_subject: dict[Subject, list[Series]] = {}
         self._standing: dict[Subject, Standing] = {}
         self._settled: dict[Subject, Settled] = {}
         self._left_hot_until_ms: dict[Subject, int] = {}
@@ -207,7 +149,7 @@ class Engine:
 
         Raises SnapshotError when the memory is of another program's states; then nothing is recalled.
         """
-        recalled: list[tuple[tuple[str, Provenance], _Series, int]] = []
+        recalled: list[tuple[tuple[str, Provenance], Series, int]] = []
         states_of: dict[tuple[int, int], PackStates] = {}
         for layout, columns in memory.columns.get("fixed", {}).items():
             mine = [each for each in memory.series if each.layout == layout]
@@ -219,7 +161,7 @@ class Engine:
                 raise SnapshotError(str(error)) from error
             for each, slot in zip(mine, slots, strict=True):
                 assignment = self._assignments.get(each.unit_id)
-                series = _Series(
+                series = Series(
                     subject=each.subject,
                     assignment=assignment,
                     states=states,
@@ -227,7 +169,7 @@ class Engine:
                     level=each.level,
                     hot=each.hot,
                 )
-                if each.subject != _subject_of(each.unit_id, each.provenance, assignment):
+                if each.subject != subject_of(each.unit_id, each.provenance, assignment):
                     states.free(slot)
                     continue
                 series.fleet_id, series.gateway_id, series.history = each.fleet_id, each.gateway_id, each.history
@@ -296,7 +238,7 @@ class Engine:
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
         """Evaluate batches in their order of arrival; returns what changed, in that order."""
         transitions = self._catch_up(batches[0].received_at_ms) if batches and len(self._ordering) else []
-        packings: dict[tuple[int, int], _Packing] = {}
+        packings: dict[tuple[int, int], Packing] = {}
         rows = 0
         for order, received in enumerate(batches):
             batch = received.batch
@@ -326,7 +268,7 @@ class Engine:
                 self._unregistered.move_to_end(key)
             packing = packings.get(layout)
             if packing is None:
-                packing = packings[layout] = _Packing(states=series.states)
+                packing = packings[layout] = Packing(states=series.states)
             rows += packing.take(order, received, ready, series)
             if rows >= ROWS_AT_ONCE:
                 transitions += self._take_in(packings)
@@ -353,12 +295,12 @@ class Engine:
 
     def _catch_up(self, now_ms: int) -> list[Transition]:
         """Let evidence look at what has waited for long enough."""
-        packings: dict[tuple[int, int], _Packing] = {}
+        packings: dict[tuple[int, int], Packing] = {}
         for order, received in enumerate(self._ordering.due(now_ms)):
             series = self._series.get((received.batch.unit_id, received.batch.provenance))
             if series is not None:
                 layout = series.states.layout
-                packings.setdefault(layout, _Packing(states=series.states)).add(order, received, series)
+                packings.setdefault(layout, Packing(states=series.states)).add(order, received, series)
         return self._take_in(packings)
 
     def _take_history(self, order: int, received: ReceivedBatch, layout: tuple[int, int]) -> list[Transition]:
@@ -375,7 +317,7 @@ class Engine:
         if lane is None:
             lane = self._begin(received, layout, history=True)
         lane.heard_ms, lane.fleet_id, lane.gateway_id = received.received_at_ms, received.fleet_id, received.gateway_id
-        packing = _Packing(states=lane.states)
+        packing = Packing(states=lane.states)
         packing.add(order, received, lane)
         transitions += self._take_in({layout: packing})
         if self._meets_what_was_evaluated(batch):
@@ -424,7 +366,7 @@ class Engine:
         peak = level if standing is None or level.rank > standing.peak.rank else standing.peak
         self._standing[subject] = Standing(level=level, peak=peak, since_ms=since_ms)
 
-    def _take_in(self, packings: dict[tuple[int, int], _Packing]) -> list[Transition]:
+    def _take_in(self, packings: dict[tuple[int, int], Packing]) -> list[Transition]:
         crossings = [crossing for packing in packings.values() for crossing in self._evaluate(packing)]
         crossings.sort(key=lambda crossing: crossing.order)
         return [transition for crossing in crossings if (transition := self._transition(crossing)) is not None]
@@ -445,17 +387,17 @@ class Engine:
         self.duplicate_batches += 1
         return True
 
-    def _begin(self, received: ReceivedBatch, layout: tuple[int, int], *, history: bool = False) -> _Series:
+    def _begin(self, received: ReceivedBatch, layout: tuple[int, int], *, history: bool = False) -> Series:
         """Begin a unit's series, with the level that its subject has; history begins without one."""
         batch = received.batch
         key = (batch.unit_id, batch.provenance)
         assignment = self._assignments.get(batch.unit_id)
-        subject = _subject_of(batch.unit_id, batch.provenance, assignment)
+        subject = subject_of(batch.unit_id, batch.provenance, assignment)
         states = self._states.get(layout)
         if states is None:
             states = self._states[layout] = self._fresh_states(layout)
         slot = self._slot_for(states, assignment)
-        series = _Series(
+        series = Series(
             subject=subject,
             assignment=assignment,
             states=states,
@@ -500,16 +442,16 @@ class Engine:
 
     def _slot_for(self, states: PackStates, assignment: Assignment | None) -> int:
         return states.add(
-            max_operating_temperature_c=_max_operating_c(assignment),
-            longest_gap_s=self._rules.longest_gap_s(_interval_s(assignment)),
+            max_operating_temperature_c=max_operating_c(assignment),
+            longest_gap_s=self._rules.longest_gap_s(interval_s(assignment)),
             profile=self._profile(assignment),
         )
 
-    def _go_by(self, series: _Series) -> None:
+    def _go_by(self, series: Series) -> None:
         """Take over what rules and registry say now."""
         states, slot = series.states, series.slot
-        states.max_operating_c[slot] = _max_operating_c(series.assignment)
-        states.longest_gap_ms[slot] = round(self._rules.longest_gap_s(_interval_s(series.assignment)) * 1000)
+        states.max_operating_c[slot] = max_operating_c(series.assignment)
+        states.longest_gap_ms[slot] = round(self._rules.longest_gap_s(interval_s(series.assignment)) * 1000)
         states.columns().profile[slot] = self._profile(series.assignment)
 
     def _profile(self, assignment: Assignment | None) -> int:
@@ -529,11 +471,11 @@ class Engine:
         standing = self._standing.get(series.subject)
         if standing is not None and standing.level.rank >= LATCHING_FROM.rank:
             before_ms = self._left_hot_until_ms.get(series.subject, NEVER_MS)
-            until_ms = _believed_until_ms(series) if series.hot else NEVER_MS
+            until_ms = believed_until_ms(series) if series.hot else NEVER_MS
             self._left_hot_until_ms[series.subject] = max(before_ms, until_ms)
         self._leave(series)
 
-    def _leave(self, series: _Series) -> None:
+    def _leave(self, series: Series) -> None:
         """Give a series' slot back."""
         series.states.free(series.slot)
         others = self._of_subject[series.subject]
@@ -552,7 +494,7 @@ class Engine:
             return False
         return True if at_ms <= until_ms else None
 
-    def _evaluate(self, packing: _Packing) -> Iterator[_Crossing]:
+    def _evaluate(self, packing: Packing) -> Iterator[Crossing]:
         lengths = [len(received.batch) for received in packing.batches]
         slots = np.repeat(np.array([series.slot for series in packing.series], np.int64), lengths)
         arrived = np.argsort(slots, kind="stable")
@@ -561,10 +503,10 @@ class Engine:
             sampled_at_ms=np.concatenate([each.batch.sampled_at_ms for each in packing.batches])[arrived],
             temperatures_c=np.concatenate([each.batch.temperatures_c for each in packing.batches])[arrived],
             voltages_v=np.concatenate([each.batch.voltages_v for each in packing.batches])[arrived],
-            ambient_c=_single(packing.batches, "ambient_c", arrived),
-            hydrogen_ppm=_single(packing.batches, "hydrogen_ppm", arrived),
-            carbon_monoxide_ppm=_single(packing.batches, "carbon_monoxide_ppm", arrived),
-            voc_ppm=_single(packing.batches, "voc_ppm", arrived),
+            ambient_c=single_column(packing.batches, "ambient_c", arrived),
+            hydrogen_ppm=single_column(packing.batches, "hydrogen_ppm", arrived),
+            carbon_monoxide_ppm=single_column(packing.batches, "carbon_monoxide_ppm", arrived),
+            voc_ppm=single_column(packing.batches, "voc_ppm", arrived),
             in_order=None if all(packing.in_order) else np.repeat(np.array(packing.in_order), lengths)[arrived],
         )
         crossings = evaluate(packing.states, self._rules, rows)
@@ -575,7 +517,7 @@ class Engine:
             place = int(arrived[row])
             which = int(batch_of[place])
             series, received = packing.series[which], packing.batches[which]
-            yield _Crossing(
+            yield Crossing(
                 order=(packing.orders[which], place),
                 series=series,
                 level=_LEVELS[crossings.rank[k]],
@@ -601,14 +543,14 @@ class Engine:
                 received=received,
             )
 
-    def _late_by_ms(self, series: _Series, received: ReceivedBatch, late_by_ms: int, sampled_at_ms: int) -> int:
+    def _late_by_ms(self, series: Series, received: ReceivedBatch, late_by_ms: int, sampled_at_ms: int) -> int:
         """How much older a row is than the newest of its unit; 0 = within the bound."""
         live = self._series.get((received.batch.unit_id, received.batch.provenance)) if series.history else None
         newest_ms = NEVER_MS if live is None else int(live.states.newest_ms[live.slot])
         late_ms = max(newest_ms - sampled_at_ms, late_by_ms)
         return late_ms if late_ms > LATENESS_MS else 0
 
-    def _transition(self, crossing: _Crossing) -> Transition | None:
+    def _transition(self, crossing: Crossing) -> Transition | None:
         """The change of the subject's level; None when another unit of the same pack has a higher one."""
         series = crossing.series
         subject, all_series = series.subject, self._of_subject[series.subject]
@@ -643,7 +585,7 @@ class Engine:
             renewed=renewed,
         )
 
-    def _renews(self, crossing: _Crossing, *, rises: bool) -> bool:
+    def _renews(self, crossing: Crossing, *, rises: bool) -> bool:
         """Whether a latched subject, of which no other unit is known to be hot, is hot again."""
         if crossing.late or not (crossing.renewed or rises):
             return False
@@ -651,7 +593,7 @@ class Engine:
         if at_ms <= self._left_hot_until_ms.get(subject, NEVER_MS) and not crossing.renewed:
             return False
         others = (each for each in self._of_subject[subject] if each is not crossing.series)
-        return not any(each.hot and at_ms <= _believed_until_ms(each) for each in others)
+        return not any(each.hot and at_ms <= believed_until_ms(each) for each in others)
 
     def _settle(self, subject: Subject, settled: Settled) -> None:
         self._settled[subject] = settled
@@ -665,35 +607,3 @@ class Engine:
         what = "unregistered unit" if assignment is None else "unit that watches no pack,"
         where = "an unknown vehicle" if vehicle is None else f"vehicle {vehicle}"
         return f"{what} {received.batch.unit_id} on {where} (gateway {received.gateway_id})"
-
-
-def _subject_of(unit_id: str, provenance: Provenance, assignment: Assignment | None) -> Subject:
-    if assignment is None or assignment.pack_id is None:
-        return Subject(AlertKind.UNREGISTERED, unit_id, provenance)
-    return Subject(AlertKind.THERMAL, assignment.pack_id, provenance)
-
-
-def _single(batches: Sequence[ReceivedBatch], name: str, arrived: NDArray[np.intp]) -> NDArray[np.float32] | None:
-    """(N,) a single sensor's column of all rows; None when no unit has the sensor."""
-    columns = [getattr(each.batch, name) for each in batches]
-    if all(column is None for column in columns):
-        return None
-    filled = [
-        np.full(len(each.batch), np.nan, np.float32) if column is None else column
-        for each, column in zip(batches, columns, strict=True)
-    ]
-    return np.concatenate(filled)[arrived]
-
-
-def _max_operating_c(assignment: Assignment | None) -> float:
-    stated_c = None if assignment is None else assignment.max_operating_temperature_c
-    return DEFAULT_MAX_OPERATING_TEMPERATURE_C if stated_c is None else stated_c
-
-
-def _interval_s(assignment: Assignment | None) -> float:
-    return DEFAULT_REPORT_INTERVAL_S if assignment is None else assignment.report_interval_s
-
-
-def _believed_until_ms(series: _Series) -> int:
-    """Event time after which what its unit said last is too old to go by."""
-    return int(series.states.newest_ms[series.slot] + series.states.longest_gap_ms[series.slot])
