@@ -22,10 +22,11 @@ _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
 class MqttClient(aiomqtt.Client):
-    """aiomqtt whose calls never swallow a cancellation.
+    """aiomqtt whose calls never swallow a cancellation, and which notices an end before the beginning.
 
     Its own wait on `asyncio.wait_for`: in Python 3.11 a call that ends at the very moment of its task's cancellation
-    returns as if nothing had been said, and a task that loops over such calls runs for ever.
+    returns as if nothing had been said, and a task that loops over such calls runs for ever. And where a connection
+    ends before the broker answered it, they wait for that answer until their timeout.
     """
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - aiomqtt's signature
@@ -35,6 +36,12 @@ class MqttClient(aiomqtt.Client):
                 return await fut
         except TimeoutError:
             raise aiomqtt.MqttError("Operation timed out") from None
+
+    def _on_disconnect(self, *args: Any, **options: Any) -> None:
+        super()._on_disconnect(*args, **options)
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("The connection ended before the broker answered"))
+            self._connected.exception()  # else asyncio complains where nobody waits any more
 
 
 def mqtt_client(access: BrokerAccess, **options: Any) -> MqttClient:
