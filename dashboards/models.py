@@ -75,6 +75,11 @@ class PackRow(Model):
     """The worst alert that stands."""
     unregistered: bool
     """Nobody said which pack the unit watches."""
+    level_on_board: Level | None = None
+    """By the vehicle's own engine; null where it says nothing of an alert that stands."""
+    on_board_since_ms: int | None = None
+    level_here: Level | None = None
+    """By the cloud's engine, beside it; `level` is the higher of both."""
 
 
 class Vehicle(Model):
@@ -121,6 +126,11 @@ class Alert(Model):
     close_reason: str | None
     version: int
     """Grows with each change; an action names the version that it was decided on."""
+    level_on_board: Level | None = None
+    """By the vehicle's own engine; null where it says nothing."""
+    on_board_since_ms: int | None = None
+    level_here: Level | None = None
+    """By the cloud's engine, where the vehicle's says something as well."""
 
 
 class Intake(Model):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from dashboards.rows import NO_DATA, PackRow
+from dashboards.rows import NO_DATA, PackRow, to_ms_or_none
 from registry.enrolment import DEFAULT_REPORT_INTERVAL_S, SILENT_AFTER_INTERVALS
 from registry.kinds import AlertKind, AlertState, ChannelKind, Level
 from telemetry.samples import Provenance, Quality
@@ -159,8 +159,29 @@ def pack_row(
         spark=recent.spark,
         open_alert_id=standing[0].alert_id if standing else None,
         unregistered=unit.unregistered,
+        **_on_board(standing),
         **facts,
     )
+
+
+class _OnBoard(TypedDict):
+    """What the vehicle's engine says, and what the cloud's."""
+
+    level_on_board: str | None
+    on_board_since_ms: int | None
+    level_here: str | None
+
+
+def _on_board(standing: Sequence[Alert]) -> _OnBoard:
+    """Of the worst alert of which the vehicle says something."""
+    told = next((alert for alert in standing if alert.level_on_board is not None), None)
+    if told is None:
+        return {"level_on_board": None, "on_board_since_ms": None, "level_here": None}
+    return {
+        "level_on_board": str(told.level_on_board),
+        "on_board_since_ms": to_ms_or_none(told.on_board_since),
+        "level_here": None if told.level_here is None else str(told.level_here),
+    }
 
 
 def _provenance(unit: UnitState) -> str | None:

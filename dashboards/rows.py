@@ -53,6 +53,11 @@ class PackRow:
     """The hottest temperature of each 10 s, oldest first."""
     open_alert_id: str | None
     unregistered: bool
+    level_on_board: str | None = None
+    """By the vehicle's own engine, where an alert stands that it speaks of."""
+    on_board_since_ms: int | None = None
+    level_here: str | None = None
+    """By the cloud's engine, beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,9 @@ class AlertRow:
     closed_at_ms: int | None
     close_reason: str | None
     version: int
+    level_on_board: str | None = None
+    on_board_since_ms: int | None = None
+    level_here: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,4 +185,7 @@ def alert_row(alert: Alert, vehicle_name: str | None) -> AlertRow:
         closed_at_ms=to_ms_or_none(alert.closed_at),
         close_reason=alert.close_reason,
         version=alert.version,
+        level_on_board=None if alert.level_on_board is None else str(alert.level_on_board),
+        on_board_since_ms=to_ms_or_none(alert.on_board_since),
+        level_here=None if alert.level_here is None else str(alert.level_here),
     )

@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from telemetry.samples import PositionFix, Provenance, Quality
 
 NOW_MS = 1_800_000_000_000
 S = 1000
+SINCE = datetime.fromtimestamp(NOW_MS / 1000 - 7, UTC)
 
 
 def assignment(**given_fields) -> Assignment:
@@ -84,6 +86,9 @@ def test_a_row_tells_the_newest_sample(watched, make_batch):
         "spark": row.spark,
         "open_alert_id": None,
         "unregistered": False,
+        "level_on_board": None,
+        "on_board_since_ms": None,
+        "level_here": None,
     }
     assert row.spark[-1] == 25.5
 
@@ -369,3 +374,11 @@ def _apply(changes, packs, alerts) -> None:
                 alerts[alert_id] = change.row
                 if change.row.state == "closed":
                     del alerts[alert_id]
+
+
+def test_a_row_tells_what_the_vehicles_engine_says_beside_the_clouds(watched, make_batch, make_alert):
+    watched.observe([make_batch(REPORTING)])
+    watched.observe_alert(make_alert(level_on_board=Level.WARNING, level_here=Level.NORMAL, on_board_since=SINCE))
+    row = the_row(watched)
+    assert (row.level, row.level_on_board, row.level_here) == ("warning", "warning", "normal")
+    assert row.on_board_since_ms == NOW_MS - 7 * S

@@ -33,6 +33,9 @@ export function packRow(changes: Partial<PackRow> = {}): PackRow {
     spark: [25, 25],
     open_alert_id: null,
     unregistered: false,
+    level_on_board: null,
+    on_board_since_ms: null,
+    level_here: null,
     ...changes,
   };
 }

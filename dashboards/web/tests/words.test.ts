@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { Vehicle } from "../src/core/contract";
+import { disagreementWords } from "../src/core/onboard";
 import { rowReason } from "../src/core/reasons";
 import {
   ageWords,
@@ -108,4 +109,15 @@ test("no page says the words that must never be said", () => {
   expect(Object.keys(sources).length).toBeGreaterThan(20);
   const saying = Object.entries(sources).filter(([, source]) => /\bsafe\b|\ball[ -]clear\b/i.test(source));
   expect(saying.map(([name]) => name)).toEqual([]);
+});
+
+test("where vehicle and cloud disagree both are named, and nothing where they agree or the vehicle is silent", () => {
+  const since = clockWords(NOW_MS);
+  const differing = { level_on_board: "warning", on_board_since_ms: NOW_MS, level_here: "normal" } as const;
+  expect(disagreementWords(packRow(differing))).toBe(`on board: warning since ${since}; here: normal`);
+  expect(disagreementWords(packRow({ ...differing, on_board_since_ms: null }))).toBe(
+    "on board: warning; here: normal",
+  );
+  expect(disagreementWords(packRow({ ...differing, level_here: "warning" }))).toBeNull();
+  expect(disagreementWords(packRow())).toBeNull();
 });

@@ -43,6 +43,11 @@ export interface PackRow {
   readonly spark: readonly (number | null)[];
   readonly open_alert_id: string | null;
   readonly unregistered: boolean;
+  /** By the vehicle's own engine; null where it says nothing of an alert that stands. */
+  readonly level_on_board: Level | null;
+  readonly on_board_since_ms: number | null;
+  /** By the cloud's engine, beside it. */
+  readonly level_here: Level | null;
 }
 
 export interface Vehicle {

@@ -26,7 +26,11 @@ export function momentsOf(alerts: readonly Alert[], lives: Lives): Moment[] {
 }
 
 /** Steps of the engine that say more than the level they leave. */
-const ENGINE_WORDS: Readonly<Record<string, string>> = { clear: "cleared", renew: "hot again" };
+const ENGINE_WORDS: Readonly<Record<string, string>> = {
+  clear: "cleared",
+  renew: "hot again",
+  compare: "on board",
+};
 
 function stepMoment(step: AlertEvent): Moment {
   const level = knownLevel(step.level);
