@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from ports import free_port
 
 from ingest.stores.influx_server import InfluxAccess
 from telemetry.broker import BrokerAccess
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     Open = Callable[[], TelemetryStore]
 
 _names = itertools.count(1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Influxd:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 
 from packwatch.client import ServiceClient
 
@@ -28,12 +28,6 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 NAME, PASSWORD = "dispatcher", "correct horse battery staple"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def eventually(look, seconds: float = 30.0, what: str = "the expected state"):

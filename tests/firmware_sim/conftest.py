@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from ports import free_port
 
 from telemetry.broker import BrokerAccess
 from telemetry.frames import decode_frame
@@ -26,12 +27,6 @@ from telemetry.unit_link import (
     parse_unit_topic,
     stored_topic,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 10.0) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from ports import free_port
 
 from ingest.service import IngestService
 from ingest.stores.duckdb import DuckDBStore
@@ -154,12 +155,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     running = Broker(tmp_path)
     yield running
     running.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Peer:

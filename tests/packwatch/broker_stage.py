@@ -1,22 +1,16 @@
 """A real embedded broker for a test, and clients of its accounts."""
 
 import asyncio
-import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiomqtt
+from ports import free_port
 
 from packwatch.broker import EmbeddedBroker
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.settings import HostPort
 from telemetry.mqtt import mqtt_client
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager
