@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from alerts.detector.rules import default_rules, rules_from
 from alerts.rules import Ceiling, Hysteresis, Rules, RunawayRule
-from registry.columns import PAYLOAD_KEPT_BYTES
 from registry.kinds import Level
+from registry.limits import PAYLOAD_KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

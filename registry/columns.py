@@ -11,6 +11,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Enum, Intege
 from sqlalchemy.types import TypeDecorator
 
 from registry.errors import RefusedError
+from registry.limits import PAYLOAD_KEPT_BYTES
 from telemetry.identifiers import IdentifierError, parse_identifier
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-PAYLOAD_KEPT_BYTES = 64 * 1024
-"""**Assumed**: how much of a refused payload is kept. Enough for any frame; a 1 MB one is still recognisable."""
 REASONS_KEPT = 50
 """**Assumed**: reasons kept for an alert; more than a person reads at once."""
 REASON_LENGTH = 500

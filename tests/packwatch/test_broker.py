@@ -136,6 +136,31 @@ async def test_a_gateway_hears_the_commands_to_itself_however_it_asks_for_them_a
                 assert (await listening.subscribe(f"spBv1.0/fleet/{topic}", qos=1))[0].is_failure, topic
 
 
+async def test_the_alert_service_commands_a_unit_and_the_gateway_passes_it_on_and_tells_the_cab(tmp_path):
+    """By round trips: the broker acknowledges even what it does not let through."""
+    async with running_broker(tmp_path) as (broker, credentials):
+        alerts = credentials.account(AccountRole.ALERTS)
+        await broker.reload()
+        gateway = credentials.account(AccountRole.GATEWAY, "g1", "fleet")
+        unit = credentials.account(AccountRole.UNIT, "u1")
+        async with (
+            client(broker, alerts) as cloud,
+            client(broker, gateway) as vehicle,
+            client(broker, unit) as sensor,
+        ):
+            await vehicle.subscribe("spBv1.0/fleet/DCMD/g1/+", qos=1)
+            await sensor.subscribe("packwatch/units/u1/config", qos=1)
+            await cloud.publish("spBv1.0/fleet/DCMD/g1/u1", b"faster")
+            async with asyncio.timeout(5):
+                assert (await anext(aiter(vehicle.messages))).payload == b"faster"
+                await vehicle.publish("packwatch/units/u1/config", b"1 s", qos=1, retain=True)
+                assert (await anext(aiter(sensor.messages))).payload == b"1 s"
+            await vehicle.publish("packwatch/vehicle/g1/alarm/u1", b"warning", qos=1, retain=True)
+            assert broker.counters.denied == 0
+            await vehicle.publish("packwatch/vehicle/g2/alarm/u1", b"forged", qos=1)
+            await until(lambda: broker.counters.denied == 1)
+
+
 def test_credentials_are_private_and_kept(tmp_path):
     first = Credentials(tmp_path / "credentials")
     account = first.account(AccountRole.GATEWAY, "g1", "fleet")
