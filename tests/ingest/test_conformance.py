@@ -17,9 +17,11 @@ import pytest
 from ingest.connection import KEEPALIVE_S, HostConnection
 from ingest.host import acknowledgement_command, rebirth_command
 from ingest.inbox import Inbox
+from packwatch.publishing import BrokerAwayError, Publisher
 from telemetry.broker import BrokerAccess
+from telemetry.on_board import ALARM_RELEASED, PACK, REPORT_INTERVAL, encode_device_command
 from telemetry.sparkplug.acknowledgement import Acknowledgement
-from telemetry.sparkplug.payload import decode_payload
+from telemetry.sparkplug.payload import DataType, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +137,31 @@ def test_commands_have_a_timestamp_and_no_sequence_number(command: bytes) -> Non
     assert payload.timestamp_ms == NOW_MS
     assert payload.seq is None
     assert all(metric.timestamp_ms == NOW_MS and metric.datatype is not None for metric in payload.metrics)
+
+
+async def test_a_command_to_a_unit_is_the_standards(start_broker) -> None:
+    """As the alert engine's publisher sends it: with timestamps, without a sequence number, QoS 0, not retained."""
+    payload = decode_payload(encode_device_command({REPORT_INTERVAL: 1.0, ALARM_RELEASED: NOW_MS, PACK: None}, NOW_MS))
+    assert (payload.timestamp_ms, payload.seq) == (NOW_MS, None)
+    assert [(each.name, each.datatype, each.value) for each in payload.metrics] == [
+        (REPORT_INTERVAL, DataType.FLOAT, 1.0),
+        (ALARM_RELEASED, DataType.DATE_TIME, NOW_MS),
+        (PACK, DataType.STRING, None),
+    ]
+    assert all(each.timestamp_ms == NOW_MS for each in payload.metrics)
+    broker = start_broker("mosquitto", "cloud", "log_type all\n")
+    publisher = Publisher(broker.access)
+    running = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(10):
+        while "spBv1.0/fleet/DCMD/gw/unit" not in (broker.folder / "log").read_text():
+            with contextlib.suppress(BrokerAwayError):
+                await publisher.command("spBv1.0/fleet/DCMD/gw/unit", b"x")
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert re.search(
+        r"PUBLISH from \S+ \(d0, q0, r0, m0, 'spBv1.0/fleet/DCMD/gw/unit'", (broker.folder / "log").read_text()
+    )
 
 
 def test_the_table_names_tests_that_exist() -> None:
