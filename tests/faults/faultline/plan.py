@@ -21,6 +21,9 @@ OVERFLOWS = 8
 """One in so many rounds has an outbox that overflows: it takes some seconds longer."""
 OVERFLOW_MB, OVERFLOW_S = 0.25, 11.0
 """The smallest outbox, and a cut that two units at full rate fill it in."""
+ROWS = (1, 1, 2, 3, 5)
+"""Samples of a frame. A gateway's own engine takes 1 ms for each of one unit: it is made for one a second, not for a
+hundred. An outbox is filled with many channels instead."""
 NEVER_SEEN = 4
 """One in so many moves is of a unit that reboots on the way, and whose old boot its new gateway never heard."""
 
@@ -168,7 +171,7 @@ def make_plan(seed: int, *, scale: float = 1.0, stores: frozenset[Store] = froze
     if seed % OVERFLOWS == 0 and not OVERFLOW_CONFLICTS & set(kinds):
         harms.append(_harm(more, Kind.OUTBOX_OVERFLOW, scale))
         units = tuple(
-            replace(unit, interval_s=0.1, rows=50, temperatures=16, voltages=8, slot_bytes=4096) for unit in units
+            replace(unit, interval_s=0.1, rows=10, temperatures=80, voltages=40, slot_bytes=4096) for unit in units
         )
     return Plan(
         seed=seed,
@@ -204,7 +207,7 @@ def _unit(dice: random.Random, number: int, gateways: int, *, overflow: bool) ->
         unit_id=f"unit-{number}",
         gateway=1 + (number - 1) % gateways,
         interval_s=dice.choice((0.1, 0.2, 0.25, 0.5)),
-        rows=dice.choice((1, 1, 2, 5, 10)),
+        rows=dice.choice(ROWS),
         temperatures=dice.choice((1, 4, 16)),
         voltages=dice.choice((0, 1, 8)),
         drift_ppm=dice.uniform(-60.0, 60.0),
