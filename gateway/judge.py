@@ -36,8 +36,9 @@ _log = structlog.get_logger()
 
 WAITING_ROWS = 65_536
 """Samples that wait to be evaluated; beyond, the oldest go and are counted. **Assumed**: seconds of work."""
-ROWS_AT_ONCE = 256
-"""Evaluated in one turn of the event loop: 2 ms of 64 units, 70 ms at worst, when all are of one unit."""
+ROWS_AT_ONCE = 64
+"""Evaluated in one turn of the event loop: one step of the engine, 1.5 ms, where each row is of another unit, and 64 of
+them, 0.1 s, when all are of one."""
 BEAT_WITHIN_S = 2.0
 """s that a frame waits for the first beat of its boot, which a unit sends as it connects; then its arrival is its
 time."""
@@ -139,8 +140,10 @@ class Judge:
                 self._place_beatless(now_s)
                 self._told(self._guarded(lambda: self._evaluator.tick(wall_ms() - self._moved_ms)))
             while self._waiting:
+                began_s = time.monotonic()
                 self._told(self._guarded(self._step))
-                await asyncio.sleep(0)
+                # Half of the loop is for data, which wait for no evaluation; but where units wait, data can.
+                await asyncio.sleep(0 if self._settings.units_can_wait else time.monotonic() - began_s)
 
     def _step(self) -> list[Judgement]:
         taken: list[ReceivedBatch] = []
