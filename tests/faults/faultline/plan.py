@@ -171,7 +171,7 @@ def make_plan(seed: int, *, scale: float = 1.0, stores: frozenset[Store] = froze
     if seed % OVERFLOWS == 0 and not OVERFLOW_CONFLICTS & set(kinds):
         harms.append(_harm(more, Kind.OUTBOX_OVERFLOW, scale))
         units = tuple(
-            replace(unit, interval_s=0.1, rows=10, temperatures=80, voltages=40, slot_bytes=4096) for unit in units
+            replace(unit, interval_s=0.1, rows=8, temperatures=160, voltages=40, slot_bytes=4096) for unit in units
         )
     return Plan(
         seed=seed,
