@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
 
-from registry.audit_chain import canonical, check_end, row_hash, row_object, verified
+from registry.audit_chain import ChainError, canonical, check_end, row_hash, row_object, verified
 from registry.audit_records import ActorKind, AuditHead, AuditRow
 from registry.columns import admitted, as_utc
 from registry.database import Database, database_time
@@ -99,14 +99,32 @@ class AuditLog(Database):
         return tuple(row_object(dict(row)) for row in rows)
 
     def audit_objects(self, until: int) -> Iterator[dict[str, Any]]:
-        """The rows up to `until`, a page at a time."""
+        """The rows up to `until`, a page at a time. Raises ChainError for a row that cannot be read."""
         after = 0
-        while rows := self.audit_rows(after=after):
+        while rows := self._readable(after):
             for row in rows:
                 if row["sequence"] > until:
                     return
                 yield row
             after = rows[-1]["sequence"]
+
+    def _readable(self, after: int) -> tuple[dict[str, Any], ...]:
+        try:
+            return self.audit_rows(after=after)
+        except (ValueError, LookupError):
+            return self._before_the_unreadable(after)
+
+    def _before_the_unreadable(self, after: int) -> tuple[dict[str, Any], ...]:
+        """The rows of a page before the one that cannot be read. Raises ChainError when it is the first."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            sequence = after + len(rows)
+            try:
+                rows += self.audit_rows(after=sequence, limit=1)
+            except (ValueError, LookupError) as error:
+                if rows:
+                    return tuple(rows)
+                raise ChainError(sequence + 1, f"row {sequence + 1} was altered: it cannot be read") from error
 
     def verify_audit(self, noted: Mapping[int, str] | None = None) -> tuple[int, str]:
         """Check the whole log; its last row's sequence and hash. Raises ChainError.

@@ -65,14 +65,20 @@ def instant(at: datetime) -> str:
 
 
 def row_object(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the table, by its columns, as it is exported; `hash` is left out where there is none yet."""
+    """A row of the table, by its columns, as it is exported; `hash` is left out where there is none yet.
+
+    Raises ValueError for a detail that is not in canonical form.
+    """
+    detail = json.loads(row["detail"])
+    if line_of(detail) != row["detail"]:
+        raise ValueError("the detail is not in canonical form")
     exported = {
         "sequence": row["sequence"],
         "at": instant(row["at"]),
         "actor": {"kind": str(row["actor_kind"]), "id": row["actor_id"], "role": row["actor_role"]},
         "action": row["action"],
         "subject": row["subject"],
-        "detail": json.loads(row["detail"]),
+        "detail": detail,
         "previous": row["previous"],
     }
     return exported | {"hash": row["hash"]} if "hash" in row else exported

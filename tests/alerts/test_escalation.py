@@ -102,6 +102,11 @@ TABLE = {
         85,
         [FIRST, "60: sam voice", "70: sam sms", "80: eve voice"],
     ),
+    "what is due at the very instant of an acknowledgement stays due": (
+        [raised(0), acknowledged(10, Role.DISPATCHER)],
+        45,
+        [FIRST, "10: dora push, dan voice"],
+    ),
     "an acknowledgement of less than critical stops nothing": (
         [raised(0), acknowledged(5, Role.DRIVER, Level.WARNING), acknowledged(6, Role.DISPATCHER, Level.WARNING)],
         15,
@@ -222,6 +227,14 @@ def test_a_roster_that_changes_hands_pages_who_is_on_duty_then():
     planned = plan(case(raised(0), recipients=(DRIVER, early, late, SAFETY, EMERGENCY)), 185)
     boards = [(page.at_s, page.recipient_id) for page in planned.pages if page.channel is Channel.BOARD]
     assert boards == [(0, "dan"), (180, "lia")]
+
+
+def test_a_late_answer_takes_back_no_page_that_was_due_for_want_of_an_action():
+    happenings = [raised(0), acknowledged(5, Role.DISPATCHER)]
+    before = plan(case(*happenings), 250).pages
+    assert "185: dora siren, dora voice, dan board, sam voice, eve voice" in told(plan(case(*happenings), 250))
+    after = plan(case(*happenings, acknowledged(250, Role.SAFETY_LEAD)), 250).pages
+    assert {page.key for page in before} <= {page.key for page in after}
 
 
 def test_what_is_out_of_order_is_refused():

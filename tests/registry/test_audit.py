@@ -26,6 +26,7 @@ from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ANA = Actor(kind=ActorKind.PERSON, id="ana", role="safety")
@@ -220,6 +221,10 @@ def unguarded(url: str, *statements: str) -> None:
     ("statement", "row", "says"),
     [
         ("UPDATE audit_log SET detail = '{}' WHERE sequence = 3", 3, "row 3 was altered"),
+        ("UPDATE audit_log SET detail = '{' WHERE sequence = 3", 3, "row 3 was altered: it cannot be read"),
+        ("UPDATE audit_log SET detail = detail || ' ' WHERE sequence = 3", 3, "row 3 was altered"),
+        ("UPDATE audit_log SET actor_kind = 'king' WHERE sequence = 1", 1, "row 1 was altered: it cannot be read"),
+        ("UPDATE audit_log SET action = 'x' WHERE sequence = 2", 2, "row 2 was altered: its hash"),
         ("UPDATE audit_log SET at = '2026-03-01 12:00:00.000001+00:00' WHERE sequence = 2", 2, "row 2 was altered"),
         ("DELETE FROM audit_log WHERE sequence = 3", 3, "row 3 was removed: row 4 stands"),
         ("DELETE FROM audit_log WHERE sequence = 1", 1, "row 1 was removed"),
@@ -236,6 +241,16 @@ def test_the_first_row_that_is_wrong_is_named(
     with pytest.raises(ChainError, match=says) as caught:
         registry.verify_audit()
     assert caught.value.sequence == row
+
+
+def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/registry.sqlite"
+    registry = Registry.open(url)
+    registry.append_audit([action(number, NOW) for number in range(3)])
+    unguarded(url, "UPDATE audit_log SET at = 'noon' WHERE sequence = 2")
+    with pytest.raises(ChainError, match="row 2 was altered: it cannot be read"):
+        registry.verify_audit()
+    registry.close()
 
 
 def forged(rows: list[dict[str, Any]], at: int, **changed: Any) -> dict[str, Any]:
