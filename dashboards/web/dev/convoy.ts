@@ -124,9 +124,9 @@ export function rowOf(pack: number, nowMs: number, startMs: number, open: Alert 
     }),
     open_alert_id: open?.alert_id ?? null,
     unregistered: known.fate === "unknown",
-    level_on_board: known.fate === "warms" ? "warning" : null,
-    on_board_since_ms: known.fate === "warms" ? startMs : null,
-    level_here: known.fate === "warms" ? "normal" : null,
+    level_on_board: known.fate === "warms" && open ? "normal" : null,
+    on_board_since_ms: known.fate === "warms" && open ? startMs : null,
+    level_here: known.fate === "warms" && open ? level : null,
   };
 }
 
