@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alerts.detector.lanes import any_in_row
+from alerts.detector.lanes import ALL, any_in_row, put_where
 from alerts.detector.readings import resolution
 
 if TYPE_CHECKING:
@@ -80,14 +80,19 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
 
 def rise_quickly(c: Columns, residuals: Residuals, moved: Floats) -> None:
     """Each probe's rise above its residual of the last minute or two; `moved`: (B,) share of that window."""
-    now_c = residuals.now_c
-    seen = np.isfinite(now_c)
+    now_c, seen = residuals.now_c, residuals.seen
     rise_c = now_c - c.before_c
-    np.copyto(c.quick_was_c, c.quick_c, where=seen)
-    np.copyto(c.quick_c, rise_c, where=seen)
+    put_where(seen, c.quick_was_c, c.quick_c)
+    put_where(seen, c.quick_c, rise_c)
+    rise_c *= moved[:, None]
+    rise_c += c.before_c
+    # While a jump is undecided, what follows is held against what was before it.
+    follows = seen if not c.jump_c.any() else seen & (c.jump_c == 0)
+    if seen is ALL:
+        put_where(follows, c.before_c, rise_c)
+        return
     first = np.isnan(c.short_c)
-    follows = seen & (c.jump_c == 0)  # while a jump is undecided, what follows is held against what was before it
-    np.copyto(c.before_c, np.where(first, now_c, c.before_c + moved[:, None] * rise_c), where=follows)
+    put_where(follows, c.before_c, np.where(first, now_c, rise_c))
     if first.any():
         c.quick_c[first] = 0
         c.quick_was_c[first] = 0

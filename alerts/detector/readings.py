@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.kinds import Fault
-from alerts.detector.lanes import any_in_row
+from alerts.detector.lanes import ALL, all_in_row, any_in_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +36,34 @@ class Readings:
     """(B,) since the row before."""
 
 
+def all_measured(c: Columns, rules: DetectorRules, temperatures_c: Floats, dt_s: Floats) -> NDArray[np.bool_]:
+    """(B,) packs whose probes all measure now, and are known and in order: nearly all."""
+    if temperatures_c.shape[1] < rules.spatial.fewest_probes:
+        return np.zeros(len(dt_s), bool)
+    fine = (temperatures_c >= rules.fault.lowest_c) & (temperatures_c <= rules.fault.highest_c)
+    fine &= np.isfinite(c.residual_c)
+    fine &= np.isfinite(c.short_c)
+    fine &= np.isfinite(c.long_c)
+    fine &= c.fault != Fault.STUCK
+    fine &= c.jump_c == 0
+    return all_in_row(fine) & (dt_s > 0)
+
+
+def take_all_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: Floats) -> Readings:
+    """`take_readings` for packs of which all was measured."""
+    change_c = np.abs(temperatures_c - c.last_c)
+    changed = change_c > np.float32(1e-4)
+    _learn_resolution(c, changed, change_c)
+    c.age_s[:] = 0
+    c.still_s += dt_s[:, None]
+    changed &= change_c < rules.spike_c
+    np.copyto(c.still_s, 0, where=changed)
+    np.copyto(c.base_then_c, c.base_c[:, None], where=changed)
+    c.last_c[:] = temperatures_c
+    _learn_interval(c, dt_s)
+    return Readings(fresh=ALL, valid=ALL, dt_s=dt_s)
+
+
 def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: Floats) -> Readings:
     """Take one row of each pack in; a probe that misses a moment keeps its latest reading meanwhile."""
     wild = (temperatures_c < rules.lowest_c) | (temperatures_c > rules.highest_c)
@@ -57,10 +85,14 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
     c.still_s[moved] = 0
     np.copyto(c.base_then_c, c.base_c[:, None], where=moved)
     np.copyto(c.last_c, temperatures_c, where=fresh)
-    usual = c.interval_s + np.float32(0.2) * (np.minimum(dt_s, 4 * np.fmax(c.interval_s, 1)) - c.interval_s)
-    c.interval_s[:] = np.where(dt_s > 0, np.where(np.isnan(usual), dt_s, usual), c.interval_s)
+    _learn_interval(c, dt_s)
     valid = (c.age_s <= open_after_s(c, rules)[:, None]) & (c.fault != Fault.STUCK)
     return Readings(fresh=fresh, valid=valid, dt_s=dt_s)
+
+
+def _learn_interval(c: Columns, dt_s: Floats) -> None:
+    usual = c.interval_s + np.float32(0.2) * (np.minimum(dt_s, 4 * np.fmax(c.interval_s, 1)) - c.interval_s)
+    c.interval_s[:] = np.where(dt_s > 0, np.where(np.isnan(usual), dt_s, usual), c.interval_s)
 
 
 def _learn_resolution(c: Columns, changed: NDArray[np.bool_], change_c: Floats) -> None:

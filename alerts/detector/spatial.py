@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.filters import median_of_others, share
-from alerts.detector.lanes import count_in_row, sum_of_row
+from alerts.detector.lanes import ALL, count_in_row, put_where, sum_of_row
 from alerts.detector.readings import resolution
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alerts.detector.states import Columns
 
 _NOISE_WINDOW_S = 900.0
-_LARGEST_REVERSAL_C = 8.0
+_LARGEST_REVERSAL_C = np.float32(8.0)
 _LARGEST_NOISE_STEP = 0.2
 """A mean over fewer than five changes would be no mean."""
 
@@ -33,6 +33,10 @@ class Residuals:
     """Reading less offset, jump and median."""
     step_c: Floats
     """Against the probe's residual before."""
+    seen: NDArray[np.bool_]
+    """Where there is one."""
+    stepped: NDArray[np.bool_]
+    """Where there was one before, too."""
 
 
 def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residuals:
@@ -40,6 +44,13 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
 
     The offset of a first row is bounded: a pack may come with a hot probe.
     """
+    if readings.valid is ALL:
+        level_c = c.last_c - c.offset_c
+        ordered_c = np.sort(level_c, axis=1)
+        probes = level_c.shape[1]
+        c.base_c[:] = (ordered_c[:, (probes - 2) // 2] + ordered_c[:, (probes - 1) // 2]) * np.float32(0.5)
+        level_c -= c.base_c[:, None]
+        return Residuals(now_c=level_c, step_c=level_c - c.residual_c, seen=ALL, stepped=ALL)
     count = count_in_row(readings.valid)
     enough = count >= rules.fewest_probes
     unknown = np.isnan(c.offset_c)
@@ -51,7 +62,8 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
     seen = readings.fresh & readings.valid & enough[:, None]
     now_c = np.where(seen, level_c - base_c[:, None], np.float32(np.nan))
     was_c = np.where(np.isnan(c.residual_c), c.short_c, c.residual_c)
-    return Residuals(now_c=now_c, step_c=now_c - was_c)
+    step_c = now_c - was_c
+    return Residuals(now_c=now_c, step_c=step_c, seen=np.isfinite(now_c), stepped=np.isfinite(step_c))
 
 
 def _begin_offsets(
@@ -78,31 +90,38 @@ def _hottest(c: Columns, readings: Readings, count: NDArray[np.intp]) -> Floats:
 
 def smooth_residuals(c: Columns, rules: DetectorRules, residuals: Residuals, dt_s: Floats) -> None:
     """Move the means of each row, and the noise from reading to reading."""
-    now_c = residuals.now_c
-    seen = np.isfinite(now_c)
-    _learn_noise(c, residuals.step_c, dt_s)
+    now_c, seen = residuals.now_c, residuals.seen
+    _learn_noise(c, residuals, dt_s)
     frozen = c.still_s > rules.fault.stuck_after_s
     if frozen.any():  # a reading that stands still does not rise because the others fall: it may be stuck
         now_c = np.where(frozen, np.minimum(now_c, c.last_c - c.offset_c - c.jump_c - c.base_then_c), now_c)
     for mean, window_s in ((c.short_c, rules.spatial.window_s), (c.long_c, rules.slope.window_s)):
-        began = np.where(np.isnan(mean), now_c, mean)
-        np.copyto(mean, began + share(dt_s, window_s)[:, None] * (now_c - began), where=seen)
-    np.copyto(c.residual_c, residuals.now_c, where=seen)
+        began = mean if seen is ALL else np.where(np.isnan(mean), now_c, mean)
+        moved_c = now_c - began
+        moved_c *= share(dt_s, window_s)[:, None]
+        moved_c += began
+        put_where(seen, mean, moved_c)
+    put_where(seen, c.residual_c, residuals.now_c)
 
 
-def _learn_noise(c: Columns, step_c: Floats, dt_s: Floats) -> None:
+def _learn_noise(c: Columns, residuals: Residuals, dt_s: Floats) -> None:
     """What goes up and straight down again is noise, and is learnt at once: heat does not do that."""
+    step_c = residuals.step_c
     change_c = np.abs(step_c)
-    seen = np.isfinite(change_c)
-    bounded_c = np.minimum(change_c, 4 * c.probe_noise_c + np.float32(0.02))
-    moved = np.minimum(share(dt_s, _NOISE_WINDOW_S), np.float32(_LARGEST_NOISE_STEP))[:, None]
-    noise_c = c.probe_noise_c + moved * (bounded_c - c.probe_noise_c)
-    back_and_forth = step_c * c.step_c < -4 * np.square(c.probe_noise_c)
-    if back_and_forth.any():
-        lower_c = np.minimum(np.minimum(change_c, np.abs(c.step_c)), np.float32(_LARGEST_REVERSAL_C))
-        noise_c = np.where(back_and_forth, np.maximum(noise_c, np.float32(0.5) * lower_c), noise_c)
-    np.copyto(c.probe_noise_c, noise_c, where=seen)
-    np.copyto(c.step_c, step_c, where=seen)
+    noise_c = 4 * c.probe_noise_c
+    noise_c += np.float32(0.02)
+    np.minimum(change_c, noise_c, out=noise_c)
+    noise_c -= c.probe_noise_c
+    noise_c *= np.minimum(share(dt_s, _NOISE_WINDOW_S), np.float32(_LARGEST_NOISE_STEP))[:, None]
+    noise_c += c.probe_noise_c
+    both_c = step_c * c.step_c
+    at = np.flatnonzero(both_c < -4 * np.square(c.probe_noise_c))
+    if len(at):
+        lower_c = np.minimum(np.minimum(change_c.ravel()[at], np.abs(c.step_c.ravel()[at])), _LARGEST_REVERSAL_C)
+        flat_c = noise_c.ravel()
+        flat_c[at] = np.maximum(flat_c[at], np.float32(0.5) * lower_c)
+    put_where(residuals.stepped, c.probe_noise_c, noise_c)
+    put_where(residuals.stepped, c.step_c, step_c)
 
 
 def scale_c(c: Columns, rules: SpatialRules) -> Floats:

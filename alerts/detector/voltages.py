@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.filters import follow, share
-from alerts.detector.lanes import any_in_row, count_in_row
+from alerts.detector.lanes import ALL, all_in_row, any_in_row, count_in_row, put_where
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from alerts.detector.filters import Floats
     from alerts.detector.rules import VoltageRules
     from alerts.detector.states import Columns
@@ -19,8 +21,40 @@ _COMMON_S = 3600.0
 _SETTLE_S = 1800.0
 _SCALE_PRIOR_S = 7200.0
 """Until then offsets are plain means; and for how long the prior of the scale weighs. **assumed**"""
+_LEAST_RATIO = 0.2
 _ALIVE_V = 0.1
 """Below it a channel is not connected, or its cell is gone: a wild zero is no collapse."""
+
+
+def all_alive(c: Columns, volts: Floats) -> NDArray[np.bool_]:
+    """(B,) packs of which every voltage is measured and known: nearly all."""
+    if volts.shape[1] < _FEWEST:
+        return np.ones(len(volts), bool)
+    fine = volts > _ALIVE_V
+    fine &= np.isfinite(volts)
+    fine &= np.isfinite(c.volt_offset_permille)
+    fine &= np.isfinite(c.volt_permille)
+    return all_in_row(fine)
+
+
+def take_all_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) -> None:
+    """`take_voltages` for packs of which all is measured."""
+    c.moved_s += dt_s
+    channels = volts.shape[1]
+    if channels < _FEWEST:
+        return
+    ordered = np.sort(volts, axis=1)
+    c.volt_now_v[:] = np.float32(0.5) * (ordered[:, (channels - 1) // 2] + ordered[:, channels // 2])
+    ratio = volts / c.volt_now_v[:, None]
+    comparable = (ratio < rules.comparable) & (ratio > _LEAST_RATIO)
+    ratio -= 1
+    ratio *= np.float32(1000)
+    ratio -= c.volt_offset_permille
+    seen = ALL
+    if not comparable.all():
+        seen = comparable
+        ratio[~comparable] = np.nan
+    _follow_voltages(c, rules, ratio, dt_s, seen=seen)
 
 
 def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) -> None:
@@ -38,20 +72,35 @@ def take_voltages(c: Columns, rules: VoltageRules, volts: Floats, dt_s: Floats) 
     middle = np.where(count >= _FEWEST, middle, np.float32(np.nan))[:, None]
     c.volt_now_v[:] = np.where(count >= _FEWEST, middle[:, 0], c.volt_now_v)
     ratio = volts / middle
-    comparable = alive & (ratio < rules.comparable) & (ratio > 0.2)
+    comparable = alive & (ratio < rules.comparable) & (ratio > _LEAST_RATIO)
     deviation = np.where(comparable, (ratio - 1) * np.float32(1000), np.float32(np.nan))
     seen = np.isfinite(deviation)
     usual = ratio > 1 / np.float32(rules.comparable)
     began = np.isnan(c.volt_offset_permille) & seen & usual
     np.copyto(c.volt_offset_permille, deviation, where=began)
     deviation -= c.volt_offset_permille
+    np.copyto(c.volt_permille, deviation, where=np.isnan(c.volt_permille))
+    _follow_voltages(c, rules, deviation, dt_s, seen=seen)
+
+
+def _follow_voltages(
+    c: Columns, rules: VoltageRules, deviation: Floats, dt_s: Floats, *, seen: NDArray[np.bool_]
+) -> None:
+    """Take deviations from the median in, (B, V); NaN where not `seen`."""
     fallen = deviation < np.float32(-1000 * rules.collapse)
-    c.volt_low[:] = np.where(seen, np.where(fallen, np.minimum(c.volt_low, 200) + (dt_s > 0)[:, None], 0), c.volt_low)
-    mean = np.where(np.isnan(c.volt_permille), deviation, c.volt_permille)
-    step = deviation - mean
-    far = np.maximum(np.float32(rules.moved_permille), 8 * volt_scale(c, rules))
-    c.moved_s[any_in_row(step < -far)] = 0
-    np.copyto(c.volt_permille, mean + share(dt_s, rules.window_s)[:, None] * step, where=np.isfinite(deviation))
+    if fallen.any():
+        rows = np.minimum(c.volt_low, 200) + (dt_s > 0)[:, None]
+        put_where(seen, c.volt_low, np.where(fallen, rows, 0))
+    else:
+        put_where(seen, c.volt_low, 0)
+    step = deviation - c.volt_permille
+    at = np.flatnonzero(any_in_row(step < np.float32(-rules.moved_permille)))
+    if len(at):
+        some = c.take(at)
+        c.moved_s[at[any_in_row(step[at] < -8 * volt_scale(some, rules))]] = 0
+    step *= share(dt_s, rules.window_s)[:, None]
+    step += c.volt_permille
+    put_where(seen, c.volt_permille, step)
 
 
 def volt_scale(c: Columns, rules: VoltageRules) -> Floats:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.detector import judge
+from alerts.detector import Fault, judge, judging
 from alerts.detector.states import NAMES
 
 from made_packs import RULES, calm, ramp, rows_of, run, states_for, voltages
@@ -111,3 +111,34 @@ def test_a_slot_that_was_freed_begins_anew():
     assert hot.states.nbytes / hot.states.capacity < 3000
     with pytest.raises(IndexError):
         hot.states.add(profile=99)
+
+
+def test_packs_that_measure_everything_are_judged_as_all_others_are(monkeypatch):
+    random = np.random.default_rng(5)
+    packs, steps = 40, 150
+    base_c = 20 + random.normal(0, 0.4, (packs, 1, 8)) + random.normal(0, 0.1, (packs, steps, 8))
+    volts = 3.7 + random.normal(0, 0.01, (packs, 1, 6)) + random.normal(0, 0.002, (packs, steps, 6))
+    base_c[:8, :, 2] += np.linspace(0, 30, steps)  # sick
+    base_c[4:12, 70:, 5] += 6  # jumps
+    base_c[10:14, 90:, 1] = base_c[10:14, 90:91, 1]  # stuck
+    base_c[random.random(base_c.shape) < 0.002] = 900  # wild
+    base_c[random.random(base_c.shape) < 0.002] = np.nan
+    volts[12:16, 100:, 3] = [[0.3], [1.2], [3.5], [np.nan]]
+    volts[random.random(volts.shape) < 0.001] = np.inf
+    base_c[16:18, 40:60], volts[17, 40:60] = np.nan, np.nan  # lost frames
+    times_s = np.tile(np.arange(steps) * 20.0, packs)
+    times_s[7::31] = times_s[6::31][: len(times_s[7::31])]  # the same row once more
+    rows = dataclasses.replace(
+        rows_of(times_s, base_c.reshape(-1, 8), volts.reshape(-1, 6).astype(np.float32)),
+        slot=np.repeat(np.arange(packs), steps),
+    )
+    fast, slow = states_for(rows, packs=packs), states_for(rows, packs=packs)
+    got = judge(fast, RULES, rows)
+    monkeypatch.setattr(judging, "all_measured", lambda c, *_: np.zeros(len(c.held), bool))
+    expected = judge(slow, RULES, rows)
+    assert {0, WARNING} <= set(expected.rank)
+    assert {Fault.OK, Fault.OPEN, Fault.JUMP} <= set(expected.fault.flat)
+    for name in ("rank", "forecast_s", "fault"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
+    for name in NAMES:
+        np.testing.assert_array_equal(getattr(fast.columns(), name), getattr(slow.columns(), name), err_msg=name)
