@@ -167,8 +167,9 @@ class OnBoardWatch:
         )
 
     def _subject(self, vehicle: _Vehicle) -> Subject | None:
+        """Whom its word is about; None for a replay, which its vehicle ran through long before it arrives here."""
         status, unit_id = vehicle.report.status, vehicle.report.unit_id
-        if status.provenance is None:
+        if status.provenance is None or status.provenance is Provenance.REPLAYED:
             return None
         return _subject_of(unit_id, self._assignments.get(unit_id), status.provenance)
 

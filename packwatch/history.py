@@ -1,27 +1,19 @@
-"""The embedded store served over HTTP: DuckDB's file belongs to one process, so `packwatch ingest` answers for it."""
+"""Reading a store, or another process's over HTTP: DuckDB's file belongs to one process (its side: history_app.py)."""
 
 from __future__ import annotations
 
-import hmac
 import io
 import json
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
-from fastapi import Depends, FastAPI, Header, HTTPException, Query
-from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel
-from starlette.background import BackgroundTask
 
 from ingest.stores.contract import (
     Band,
     ExportFormat,
     ExportSummary,
     Series,
-    StoreError,
     StoreUnavailableError,
     UnitSpan,
 )
@@ -30,6 +22,7 @@ from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -37,14 +30,8 @@ if TYPE_CHECKING:
     from packwatch.settings import Settings
 
 _BAND_PARTS = ("minimum", "mean", "maximum")
-_SUMMARY_HEADER = "X-Packwatch-Export"
-
-
-class ExportRequest(BaseModel):
-    """Which spans, in which format."""
-
-    spans: list[tuple[str, int, int]]
-    file_format: ExportFormat
+SUMMARY_HEADER = "X-Packwatch-Export"
+"""JSON of what an export holds, beside its file."""
 
 
 def history_token(settings: Settings) -> str:
@@ -99,50 +86,6 @@ def decode_series(content: bytes) -> Series:
         )
 
 
-def history_app(store: TelemetryStore, token: str) -> FastAPI:
-    """The store's reading side. Every path but /healthz asks for `Authorization: Bearer <token>`."""
-    app = FastAPI(title="Packwatch history", openapi_url=None, docs_url=None, redoc_url=None)
-
-    def authorised(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "the history token is missing or wrong")
-
-    @app.exception_handler(StoreError)
-    async def unavailable(_request: object, error: StoreError) -> Response:
-        return Response(json.dumps({"detail": str(error)}), 503, media_type="application/json")
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/history/series", dependencies=[Depends(authorised)])
-    def series(unit_id: str, start_ms: int, end_ms: int, points: Annotated[int, Query(ge=1, le=100_000)]) -> Response:
-        found = store.read(unit_id, start_ms, end_ms, points)
-        return Response(encode_series(found), media_type="application/octet-stream")
-
-    @app.get("/history/latest", dependencies=[Depends(authorised)])
-    def latest(unit_id: str) -> dict[str, int | None]:
-        return {"at_ms": store.latest_at(unit_id)}
-
-    @app.get("/history/positions", dependencies=[Depends(authorised)])
-    def positions(gateway_id: str, start_ms: int, end_ms: int) -> list[PositionFix]:
-        return list(store.positions(gateway_id, start_ms, end_ms))
-
-    @app.post("/history/export", dependencies=[Depends(authorised)])
-    def export(request: ExportRequest) -> FileResponse:
-        with tempfile.NamedTemporaryFile(delete=False, suffix=f".{request.file_format}") as file:
-            path = Path(file.name)
-        try:
-            summary = store.export([UnitSpan(*span) for span in request.spans], path, request.file_format)
-        except BaseException:
-            path.unlink()
-            raise
-        head = {"rows": summary.rows, "columns": summary.columns, "provenances": sorted(summary.provenances)}
-        return FileResponse(path, headers={_SUMMARY_HEADER: json.dumps(head)}, background=BackgroundTask(path.unlink))
-
-    return app
-
-
 class PagesHistory:
     """A store, or another process's, in the form that the pages ask for."""
 
@@ -194,7 +137,7 @@ class RemoteHistory:
                 with path.open("wb") as file:
                     for piece in answer.iter_bytes(1 << 20):
                         file.write(piece)
-                head = json.loads(answer.headers[_SUMMARY_HEADER])
+                head = json.loads(answer.headers[SUMMARY_HEADER])
         except httpx.HTTPError as error:
             raise StoreUnavailableError(f"the history at {self._http.base_url} did not answer: {error}") from error
         provenances = frozenset(Provenance(word) for word in head["provenances"])

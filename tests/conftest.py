@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from ports import free_port
 
 from ingest.stores.influx_server import InfluxAccess
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     Open = Callable[[], TelemetryStore]
 
 _names = itertools.count(1)
+
+# No test is about how fast a busy machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 class Influxd:

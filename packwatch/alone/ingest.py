@@ -15,7 +15,8 @@ from packwatch.crew import Crew, stop_on_signals
 from packwatch.data_dir import claim_data_dir, lease_holder, published_service
 from packwatch.directory import Directory
 from packwatch.garbage import look_for_cycles_rarely
-from packwatch.history import history_app, history_token
+from packwatch.history import history_token
+from packwatch.history_app import history_app
 from packwatch.retention import keep_retention
 from packwatch.stores import open_store
 from packwatch.web_server import WebServer

@@ -79,7 +79,8 @@ def levels_at_s(packwatch, pack: str, path) -> dict[str, float]:
 
 def test_critical_is_raised_before_the_recorded_runaway_at_any_replay_speed(replayed, tmp_path):
     fastest = levels_at_s(replayed, PACK, tmp_path / "fastest.csv")
-    assert 278 < fastest["warning"] < fastest["critical"] < RUNAWAY_AT_S
+    assert fastest["warning"] < RUNAWAY_AT_S - 20 * 60
+    assert fastest["warning"] < fastest["critical"] < RUNAWAY_AT_S - 8 * 60
     slower = "heater-30-slower"
     replayed.command("replay", TRACES / "heater_30_cells.csv", "--pack", slower, "--speed", 1500)
     assert levels_at_s(replayed, slower, tmp_path / "slower.csv") == pytest.approx(fastest, abs=0.002)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from ingest.stores.duckdb import DuckDBStore
-from packwatch.history import history_app
+from packwatch.history_app import history_app
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from hypothesis import settings
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 
-settings.register_profile("unhurried", deadline=None, max_examples=200)
-settings.load_profile("unhurried")
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile("thorough")
 
 
 class Golden:
