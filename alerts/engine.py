@@ -30,6 +30,7 @@ from alerts.series import (
     subject_of,
 )
 from alerts.snapshots import SnapshotError
+from alerts.waiting_history import HISTORY_ROWS_KEPT, ROWS_OF_A_UNIT, Waiting, WaitingHistory
 from registry.kinds import AlertKind, Chemistry, Level
 from telemetry.samples import Provenance
 
@@ -64,6 +65,7 @@ class Engine:
         self._series: dict[tuple[str, Provenance], Series] = {}
         self._lanes: dict[tuple[str, Provenance], Series] = {}
         """History that comes in: at most one stretch of a unit at a time."""
+        self._waiting = WaitingHistory()
         self._ordering = Ordering()
         self._unregistered: OrderedDict[tuple[str, Provenance], None] = OrderedDict()
         self._of_subject: dict[Subject, list[Series]] = {}
@@ -236,7 +238,10 @@ class Engine:
             each.level, each.hot = Level.NORMAL, False
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
-        """Evaluate batches in their order of arrival; returns what changed, in that order."""
+        """Evaluate batches in their order of arrival; returns what changed, in that order.
+
+        History comes after what is live; more than a little of it waits for `take_history`.
+        """
         transitions = self._catch_up(batches[0].received_at_ms) if batches and len(self._ordering) else []
         packings: dict[tuple[int, int], Packing] = {}
         rows = 0
@@ -253,14 +258,14 @@ class Engine:
                 packings = {}
                 self._retire(key)
                 if begins_replay:  # another recording, or the same once more: what one before it settled is not its
+                    self._waiting.drop(key)
                     self._settled.pop(series.subject, None)
                     self._left_hot_until_ms.pop(series.subject, None)
                 series = None
             ready = self._ordering.place(received)
             if ready is None:
-                transitions += self._take_in(packings)
-                packings = {}
-                transitions += self._take_history(order, received, layout)
+                ends = self._meets_what_was_evaluated(batch)
+                self._waiting.add(key, Waiting(received=received, ends=ends))
                 continue
             if series is None:
                 series = self._begin(received, layout)
@@ -274,8 +279,21 @@ class Engine:
                 transitions += self._take_in(packings)
                 packings, rows = {}, 0
         transitions += self._take_in(packings)
+        transitions += self._take_what_cannot_wait()
         self._forget_quietest()
         return transitions
+
+    def _take_what_cannot_wait(self) -> list[Transition]:
+        """A little history is taken at once, and so is what is too much to be kept."""
+        transitions = self.take_history() if self._waiting.rows <= ROWS_OF_A_UNIT else []
+        while self._waiting.rows > HISTORY_ROWS_KEPT:
+            transitions += self.take_history()
+        return transitions
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows of history that wait for `take_history`."""
+        return self._waiting.rows
 
     def _forget_quietest(self) -> None:
         while len(self._unregistered) > UNREGISTERED_UNITS_KEPT:
@@ -284,12 +302,12 @@ class Engine:
             self._seen.pop(quietest[0], None)
 
     def tick(self, now_ms: int) -> list[Transition]:
-        """To be called about once a second, with the cloud's clock: history that comes no further ends."""
-        ended = self._catch_up(now_ms)
+        """To be called about once a second, with the cloud's clock: waiting history goes on, or ends."""
+        ended = [*self._catch_up(now_ms), *self.take_history()]
         for key, lane in list(self._lanes.items()):
             if lane.heard_ms == NEVER_MS:  # of before a restart
                 lane.heard_ms = now_ms
-            elif now_ms - lane.heard_ms > HISTORY_IDLE_MS:
+            elif now_ms - lane.heard_ms > HISTORY_IDLE_MS and key not in self._waiting:
                 ended += self._end_lane(key)
         return ended
 
@@ -303,26 +321,31 @@ class Engine:
                 packings.setdefault(layout, Packing(states=series.states)).add(order, received, series)
         return self._take_in(packings)
 
-    def _take_history(self, order: int, received: ReceivedBatch, layout: tuple[int, int]) -> list[Transition]:
-        """Evaluate a batch that is older than what was evaluated: as of its own time, in a slot of its own."""
-        batch = received.batch
-        key = (batch.unit_id, batch.provenance)
+    def take_history(self) -> list[Transition]:
+        """Evaluate the next turn of what is older than what was evaluated: as of its own time, in slots of its own."""
         transitions: list[Transition] = []
-        lane = self._lanes.get(key)
-        if lane is not None:
-            newest_ms = int(lane.states.newest_ms[lane.slot])
-            if lane.states.layout != layout or batch.sampled_at_ms[0] < newest_ms - LATENESS_MS:  # another stretch
+        packings: dict[tuple[int, int], Packing] = {}
+        for order, each in enumerate(self._waiting.take_turn()):
+            received, batch = each.received, each.received.batch
+            key = (batch.unit_id, batch.provenance)
+            layout = (batch.temperatures_c.shape[1], batch.voltages_v.shape[1])
+            lane = self._lanes.get(key)
+            if lane is not None and (lane.states.layout != layout or _is_another_stretch(lane, batch)):
+                transitions += self._take_in(packings)
+                packings = {}
                 transitions += self._end_lane(key)
                 lane = None
-        if lane is None:
-            lane = self._begin(received, layout, history=True)
-        lane.heard_ms, lane.fleet_id, lane.gateway_id = received.received_at_ms, received.fleet_id, received.gateway_id
-        packing = Packing(states=lane.states)
-        packing.add(order, received, lane)
-        transitions += self._take_in({layout: packing})
-        if self._meets_what_was_evaluated(batch):
-            transitions += self._end_lane(key)
-        return transitions
+            if lane is None:
+                lane = self._begin(received, layout, history=True)
+            lane.heard_ms = received.received_at_ms
+            lane.taken_ms = max(lane.taken_ms, int(batch.sampled_at_ms[-1]))
+            lane.fleet_id, lane.gateway_id = received.fleet_id, received.gateway_id
+            packings.setdefault(layout, Packing(states=lane.states)).add(order, received, lane)
+            if each.ends:
+                transitions += self._take_in(packings)
+                packings = {}
+                transitions += self._end_lane(key)
+        return transitions + self._take_in(packings)
 
     def _meets_what_was_evaluated(self, batch: SampleBatch) -> bool:
         seen = self._seen.get(batch.unit_id)
@@ -607,3 +630,8 @@ class Engine:
         what = "unregistered unit" if assignment is None else "unit that watches no pack,"
         where = "an unknown vehicle" if vehicle is None else f"vehicle {vehicle}"
         return f"{what} {received.batch.unit_id} on {where} (gateway {received.gateway_id})"
+
+
+def _is_another_stretch(lane: Series, batch: SampleBatch) -> bool:
+    newest_ms = max(lane.taken_ms, int(lane.states.newest_ms[lane.slot]))
+    return bool(batch.sampled_at_ms[0] < newest_ms - LATENESS_MS)

@@ -121,6 +121,8 @@ class Resumer:
             for each in received:
                 resumed.samples += len(each.batch)
                 resumed.transitions += self._engine.observe([each])
+            while self._engine.waiting_rows:
+                resumed.transitions += self._engine.take_history()
 
     def _read(self, units: Sequence[Assignment], since_ms: int, now_ms: int) -> list[ReceivedBatch]:
         """All units' samples, in order of time: a pack's units see each other's level as it was."""

@@ -40,6 +40,8 @@ class Series:
     """Samples that came late, evaluated as of their own time, apart from what is live."""
     heard_ms: int = NEVER_MS
     """Of history: the cloud's clock when the latest batch came."""
+    taken_ms: int = NEVER_MS
+    """Of history: event time of the newest row that was taken in hand."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -132,6 +132,7 @@ class AlertService:
         self._watched: list[Assignment] = []
         self._held: list[ReceivedBatch] = []
         self._held_since_ms = 0
+        self._history_waits = asyncio.Event()
         self._unknown: set[str] = set()
         """Units that the registry did not know when it was last asked."""
         self._batches = 0
@@ -214,9 +215,12 @@ class AlertService:
                 tasks.create_task(self._teller.run_publishing(), name="alerts: publish")
                 tasks.create_task(self._follow_registry(), name="alerts: follow the registry")
                 tasks.create_task(self._watch(), name="alerts: watch")
+                tasks.create_task(self._take_history(), name="alerts: history")
                 tasks.create_task(self._ask_vehicles(), name="alerts: ask vehicles")
                 tasks.create_task(self._keep_snapshot(), name="alerts: snapshot")
         finally:
+            while self._engine.waiting_rows:
+                self._take(self._engine.take_history())
             await self._backlog.drain()
             await self._save_snapshot()
 
@@ -269,6 +273,18 @@ class AlertService:
 
     def _evaluate(self, batches: Sequence[ReceivedBatch]) -> None:
         self._take(self._engine.observe(batches))
+        if self._engine.waiting_rows:
+            self._history_waits.set()
+
+    async def _take_history(self) -> None:
+        """Evaluate what came late in short turns, and leave the loop to what is live for as long as each took."""
+        while True:
+            await self._history_waits.wait()
+            self._history_waits.clear()
+            while self._engine.waiting_rows:
+                began_s = time.monotonic()
+                self._take(self._engine.take_history())
+                await asyncio.sleep(time.monotonic() - began_s)
 
     def _evaluate_held(self) -> None:
         held, self._held = self._held, []
@@ -410,7 +426,7 @@ class AlertService:
 
     async def _save_snapshot(self) -> None:
         """While a change waits for the registry there is none: what a kill then loses is evaluated again."""
-        if not len(self._backlog) and not self._held:
+        if not len(self._backlog) and not self._held and not self._engine.waiting_rows:
             await self._resumer.save(ms_from_utc(self._now()), self._rules.content_hash)
 
     async def _ask_vehicles(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from alerts.engine import HISTORY_IDLE_MS, Engine
 from alerts.engine_memory import from_plain, to_plain
 from alerts.levels import Settled, Subject
+from alerts.waiting_history import ROWS_OF_A_UNIT, Waiting, WaitingHistory
 from registry.kinds import AlertKind, Level
 from telemetry.samples import Provenance
 
@@ -156,3 +159,48 @@ def test_no_history_ever_touches_what_is_live(assignment, frame, start_ms, data)
     for number in data.draw(st.permutations(sorted(lost))):
         live.observe([frame(number, celsius[number], at=rows + 100)])
     np.testing.assert_equal(live_columns(live), live_columns(plain))
+
+
+def test_a_long_backlog_lets_live_samples_pass_and_is_taken_in_short_turns(engine, frame, start_ms):
+    live = (0, 1, 2, 1300, 1301)
+    after_an_outage(engine, frame, live)
+    backlog = [frame(number, 40, at=1320) for number in range(3, 1300)]
+    hot = [frame(1302 + number, celsius) for number, celsius in enumerate([45, 62, 62, 62])]
+    transitions = engine.observe([*backlog, *hot])
+    assert transitions
+    assert min(change.sampled_at_ms for change in transitions) > start_ms + 1_302_000
+    assert engine.waiting_rows == len(backlog)
+    turns = 0
+    while engine.waiting_rows:
+        before = engine.waiting_rows
+        assert engine.take_history() == []
+        assert before - engine.waiting_rows <= ROWS_OF_A_UNIT
+        turns += 1
+    assert turns == -(-len(backlog) // ROWS_OF_A_UNIT)
+    assert not engine._lanes  # it met what was evaluated
+
+
+def test_a_backlog_says_the_same_in_turns_as_batch_by_batch(engine, frame, received, start_ms):
+    live = (0, 1, 2, 1300, 1301, 1310)
+    after_an_outage(engine, frame, live)
+    long = received(range(3, 1300), [62 if number in {70, 1100} else 40 for number in range(3, 1300)])
+    long = replace(long, received_at_ms=start_ms + 1_320_000)
+    transitions = engine.observe([long])
+    while engine.waiting_rows:
+        transitions += engine.take_history()
+    assert told(transitions, start_ms) == [("warning", 70), ("normal", 131), ("warning", 1100), ("normal", 1161)]
+
+
+def test_units_take_turns_and_a_full_queue_is_taken_at_once(received, start_ms):
+    waiting = WaitingHistory()
+    for unit, rows in (("unit-1", 100), ("unit-2", 30)):
+        batch = received(range(rows), [25.0] * rows, unit_id=unit)
+        waiting.add((unit, Provenance.MEASURED), Waiting(received=batch, ends=True))
+    turns = [[(each.received.batch.unit_id, len(each.received.batch), each.ends) for each in waiting.take_turn()]]
+    assert waiting.rows == 100 - ROWS_OF_A_UNIT
+    turns += [[(each.received.batch.unit_id, len(each.received.batch), each.ends) for each in waiting.take_turn()]]
+    assert turns == [
+        [("unit-1", ROWS_OF_A_UNIT, False), ("unit-2", 30, True)],
+        [("unit-1", 100 - ROWS_OF_A_UNIT, True)],
+    ]
+    assert waiting.take_turn() == []
