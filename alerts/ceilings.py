@@ -4,7 +4,8 @@ Pure but for its `states`. A level is the higher of what the ceilings and what t
 the evidence only counts where `states` keeps its memory.
 
 Late rows (older than the newest one of their pack) are held against the ceilings on their own: they may raise a
-level, and never lower or clear one. All else looks at the other rows, in event time. How rows were cut into batches
+level, and never lower or clear one. A reading that leapt to a ceiling alone waits for what follows (alerts/leaps.py).
+All else looks at the other rows, in event time. How rows were cut into batches
 changes nothing, and neither does a row that comes again; channels that come one by one, each with the same time, are
 one row (a plain edge node may send them so).
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from alerts import detector
+from alerts.leaps import lone_leaps
 from alerts.pack_states import NEVER_MS
 from alerts.renewal import Stays, follow_renewals, no_renewals
 from alerts.rules import LATCHING_FROM
@@ -76,7 +78,7 @@ class Crossings:
     late_by_ms: NDArray[np.int64]
     """(K,) how much older the row is than the newest of its pack; 0 = it is live."""
     temperatures_c: NDArray[np.float32]
-    """(K, T)"""
+    """(K, T); NaN also where a reading does not count yet."""
     runaway: NDArray[np.bool_]
     """(K, T) probes by which the runaway rule holds."""
     rate_c_per_s: NDArray[np.float32]
@@ -125,7 +127,7 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
     end_slots = slot[ends]
     first_rows = starts[ends]
     busy_slots = states.above[end_slots].any(axis=(1, 2)) | states.rise_ms[end_slots].any(axis=1)
-    busy_slots |= states.level[end_slots] > 0
+    busy_slots |= (states.level[end_slots] > 0) | np.isfinite(states.leap_c[end_slots]).any(axis=1)
     busy = np.logical_or.reduceat(lively, first_rows) | busy_slots
     chosen = np.flatnonzero(np.repeat(busy, ends - first_rows + 1))
     crossings = _near_a_level(
@@ -262,10 +264,26 @@ def _near_a_level(
     settled = (t_ms >= states.settled_from_ms[slot]) & (t_ms <= states.settled_until_ms[slot])
     settled_rank = np.where(settled, states.settled_level[slot], 0)
 
+    waits = lone_leaps(
+        states,
+        rules.leap,
+        lowest_c=min(ceiling.at_c for ceiling in rules.ceilings),
+        slot=slot,
+        temperatures_c=rows.temperatures_c,
+        before_c=steps.before_c,
+        measured=steps.measured,
+        trusted=steps.trusted,
+        late=t_ms < newest_before_ms,
+        voltages_v=rows.voltages_v,
+        references_v=voltages.references_of(chosen),
+        starts=starts,
+        ends=ends,
+    )
+    counted_c = np.where(waits, np.float32(np.nan), rows.temperatures_c) if waits.any() else rows.temperatures_c
     rise_ms = _rise_ms(states, rows, steps, starts)
     long_enough = (rise_ms > rules.runaway.longer_than_s * 1000) & (rise_ms > steps.step_ms)
-    too_hot = rows.temperatures_c >= states.max_operating_c[slot][:, None]
-    runaway = long_enough & (too_hot | voltages.fallen[chosen].any(axis=1, keepdims=True))
+    too_hot = counted_c >= states.max_operating_c[slot][:, None]
+    runaway = long_enough & ~waits & (too_hot | voltages.fallen[chosen].any(axis=1, keepdims=True))
     runaway &= (settled_rank < Level.RUNAWAY.rank)[:, None]
     evidence = np.zeros(len(chosen), np.int64)
     if judgement is not None:
@@ -277,7 +295,7 @@ def _near_a_level(
     clearing = 0
     alarm, alarm_before = None, None
     for ceiling in rules.ceilings:
-        exceeds = (rows.temperatures_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
+        exceeds = (counted_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
         if ceiling.clears is None:
             fired = np.maximum(fired, np.where(exceeds.any(axis=1), ceiling.level.rank, 0))
             continue
@@ -304,7 +322,7 @@ def _near_a_level(
     latched = running_max(fired, starts, states.latched[slot])
     level = np.maximum(latched, np.maximum(held, evidence))
     if alarm is not None and alarm_before is not None:
-        alarm = _with_evidence(alarm, rows.temperatures_c, evidence >= Level.WARNING.rank)
+        alarm = _with_evidence(alarm, counted_c, evidence >= Level.WARNING.rank)
     before = np.where(np.arange(len(level)) == starts, states.level[slot], np.roll(level, 1))
     renewals = (
         no_renewals(rows.temperatures_c)
@@ -337,7 +355,7 @@ def _near_a_level(
         hot=renewals.hot[at],
         coolest_c=renewals.coolest_c[at],
         late_by_ms=np.maximum(newest_before_ms - t_ms, 0)[at],
-        temperatures_c=rows.temperatures_c[at],
+        temperatures_c=counted_c[at],
         runaway=runaway[at],
         rate_c_per_s=(risen_c * 1000 / np.where(steps.trusted, steps.step_ms, 1)[at]).astype(np.float32),
         rise_s=(rise_ms[at] / 1000).astype(np.float32),

@@ -25,7 +25,7 @@ class PackStates:
     """State by slot: a slot is one unit's series about one pack. Grows by doubling; freed slots are used again.
 
     Attributes are arrays whose first axis is the slot; T temperature and V voltage channels; C ceilings that clear.
-    About 38 bytes a temperature channel and 9 a voltage channel.
+    About 46 bytes a temperature channel and 9 a voltage channel.
     """
 
     def __init__(
@@ -52,6 +52,10 @@ class PackStates:
         """Each probe's latest live reading."""
         self.rise_ms = np.zeros((n, t), np.int32)
         """How long the probe has been rising at the runaway rule's rate, up to its latest reading; 0 = it is not."""
+        self.leap_c = np.full((n, t), np.nan, np.float32)
+        """Where the probe leapt to alone, while that does not count yet; NaN = it did not."""
+        self.leap_base_c = np.full((n, t), np.nan, np.float32)
+        """What the others read then."""
         self.above = np.zeros((n, c, t), bool)
         """Whether the probe passed the ceiling and has not stayed below it since."""
         self.exceeded_ms = np.full((n, c, t), NEVER_MS, np.int64)

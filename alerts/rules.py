@@ -60,11 +60,24 @@ class RunawayRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeapRule:
+    """Which reading at a ceiling waits for a second one: one that leapt there while nothing else moved. **Assumed**."""
+
+    leap_c: float = 40.0
+    """degC, from the probe's latest live reading before."""
+    others_rise_c: float = 2.0
+    """degC by which another probe rises that moves with it."""
+    voltage_fall_permille: float = 10.0
+    """Thousandths by which a tap falls, against the others, that moves with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Everything that levels depend on."""
 
     ceilings: tuple[Ceiling, ...]
     runaway: RunawayRule = RunawayRule()
+    leap: LeapRule = LeapRule()
     longest_gap_intervals: float = 3.0
     """A gap longer than so many report intervals ends a run, since what happened inside is unknown. **Assumed**: it
     is when silence is flagged too. A level never ends by a gap."""

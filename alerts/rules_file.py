@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from alerts.detector.rules import default_rules, rules_from
-from alerts.rules import Ceiling, Hysteresis, Rules, RunawayRule
+from alerts.rules import Ceiling, Hysteresis, LeapRule, Rules, RunawayRule
 from registry.kinds import Level
 from registry.limits import PAYLOAD_KEPT_BYTES
 
@@ -114,6 +114,14 @@ class _Runaway(_Table):
     reference_slice_s: float = Field(default=600.0, ge=60.0, le=3600.0)
 
 
+class _Leap(_Table):
+    """Which reading at a ceiling waits for the next one: fewer may, and less may confirm it; never the other way."""
+
+    leap_c: float = Field(default=40.0, ge=40.0, le=4000.0)
+    others_rise_c: float = Field(default=2.0, ge=0.5, le=2.0)
+    voltage_fall_permille: float = Field(default=10.0, ge=2.5, le=10.0)
+
+
 class _Gaps(_Table):
     """Across which gap between two readings a rate, or a stay below a ceiling, is still believed."""
 
@@ -185,6 +193,7 @@ class _FixedRules(_Table):
     note: Annotated[str, Field(max_length=1000)] | None = None
     ceilings: _Ceilings = _Ceilings()
     runaway: _Runaway = _Runaway()
+    leap: _Leap = _Leap()
     gaps: _Gaps = _Gaps()
 
 
@@ -200,6 +209,7 @@ def _rules(parsed: _FixedRules) -> Rules:
             Ceiling(level=Level.CRITICAL, at_c=critical.at_c, clears=None),
         ),
         runaway=RunawayRule(**parsed.runaway.model_dump()),
+        leap=LeapRule(**parsed.leap.model_dump()),
         longest_gap_intervals=parsed.gaps.longest_intervals,
         longest_gap_at_least_s=parsed.gaps.longest_at_least_s,
         detector=rules_from(parsed.model_dump()),

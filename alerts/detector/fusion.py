@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     Ranks = NDArray[np.int8]
 
+_MOVED_S = 120.0
+"""A voltage that moved so shortly before belongs to a quick rise. **assumed**"""
+
 
 def slow_rank(c: Columns, rules: DetectorRules) -> Ranks:
     """(B,) by all that changes slowly. What stands is held by less than what raised it."""
@@ -67,7 +70,13 @@ def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
     watch = clear | hints | (support > 0) | (quick >= Grade.CLEAR)
     warning = strong | both | (quick >= Grade.STRONG) | (graded.rise >= Grade.STRONG)
     warning |= (clear | (quick >= Grade.CLEAR)) & (support > 0)
-    warning |= (gas >= Grade.STRONG) | ((gas >= Grade.CLEAR) & ((any_spatial >= Grade.HINT) | (heat >= Grade.CLEAR)))
+    warning |= graded.growing | graded.sinking | (collapse >= Grade.STRONG)
+    warning |= (quick >= Grade.HINT) & (pack >= Grade.STRONG) & (c.moved_s <= _MOVED_S)
+    hydrogen = graded.gas[:, 0]  # the others are in exhaust too
+    warning |= (hydrogen >= Grade.STRONG) | ((gas >= Grade.STRONG) & (any_spatial >= Grade.HINT))
+    warning |= ((hydrogen >= Grade.CLEAR) & (any_spatial >= Grade.HINT)) | (
+        (gas >= Grade.CLEAR) & (heat >= Grade.CLEAR)
+    )
     warning |= hints & (pack >= Grade.CLEAR) & (_highest(moves) >= Grade.CLEAR)
     above_c = np.where(np.isfinite(c.short_c), np.minimum(c.short_c, c.residual_c), 0) * careful[:, None]
     rising = graded.slope >= Grade.CLEAR

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _COLLAPSED_ROWS = 2
 _GAS_HINT = 0.2
+_SMALL_C = np.float32(0.35)
+"""A wander of a probe by which a slow growth can be told from it. **assumed**"""
+_CALM_C = 3.0
+"""A pack that is no further from its mean of an hour is neither in use nor in the sun. **assumed**"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +52,10 @@ class Graded:
     """(B, V)"""
     gas: Grades
     """(B, 3)"""
+    sinking: NDArray[np.bool_]
+    """(B,) a voltage has been strongly below the others for long, and still sinks, in a pack at rest."""
+    growing: NDArray[np.bool_]
+    """(B,) a probe has been above the others for long, and still rises; or is far above them at rest."""
 
 
 def caution(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> tuple[Floats, Floats]:
@@ -98,6 +106,16 @@ def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
     rise[(rise_c >= rules.heat.rise_strong_c) & (c.base_c * careful >= rules.heat.rise_strong_above_c)] = Grade.STRONG
     volts = -c.volt_permille * volt_careful[:, None]
     total = c.sum_h * wide
+    scale_permille = volt_scale(c, rules.voltage)
+    long = -c.volt_long_permille * volt_careful[:, None]
+    sinking = grade(volts, scale_permille, rules.voltage.grades) >= Grade.STRONG
+    sinking &= (grade(long, scale_permille, rules.voltage.grades) >= Grade.STRONG) & (volts - long >= scale_permille)
+    at_rest = np.abs(c.volt_now_v / c.volt_mean_v - 1) <= np.float32(rules.voltage.rest_permille / 1000)
+    calm = np.abs(c.base_c - c.heat_long_c) <= np.float32(_CALM_C)
+    far = (np.minimum(c.short_c, c.long_c) * wide >= rules.spatial.lasting_c) & calm[:, None]
+    growing = (c.short_c * wide >= rules.spatial.growing_c) & (scale <= _SMALL_C)
+    growing &= c.short_c * wide >= rules.spatial.grades.clear_sigmas * scale
+    growing &= (total >= rules.sum.strong_sigma_hours) & (risen_c * wide >= rules.slope.grades.clear_at / 2)
     return Graded(
         spatial=grade(c.short_c * wide, scale, rules.spatial.grades),
         slope=grade(risen_c * wide, scale, rules.slope.grades),
@@ -112,9 +130,11 @@ def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
             Grade.STRONG,
         ),
         rise=rise,
-        voltage=grade(volts, volt_scale(c, rules.voltage), rules.voltage.grades),
+        voltage=grade(volts, scale_permille, rules.voltage.grades),
         collapse=np.where(c.volt_low >= _COLLAPSED_ROWS, Grade.STRONG, Grade.NONE).astype(np.int8),
         gas=_grade_gas(c, rules),
+        sinking=any_in_row(sinking) & at_rest,
+        growing=any_in_row(far | growing),
     )
 
 

@@ -193,7 +193,8 @@ def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
     c.tick_s[:] = 0
     scale = scale_c(c, rules.spatial)
     sum_up(c, rules, scale, elapsed_s)
-    frozen = (c.short_c > 3 * scale) | (c.held >= 2)[:, None] | (c.sum_h > rules.sum.clear_sigma_hours / 2)
+    suspicious_c = np.float32(rules.spatial.grades.clear_sigmas / 2) * scale
+    frozen = (c.short_c > suspicious_c) | (c.held >= 2)[:, None] | (c.sum_h > rules.sum.clear_sigma_hours / 2)
     learn_habits(c, rules.spatial, elapsed_s, frozen=frozen)
     learn_voltages(c, rules.voltage, elapsed_s)
     learn_gases(c, rules.gas, elapsed_s)

@@ -49,6 +49,14 @@ class SpatialRules:
     scale_at_least_c: float
     scale_at_least_resolutions: float
     """Times the sensor's resolution."""
+    scale_at_most_of_pack: float
+    """A probe's own scale, times the pack's: else a fault that grows slowly is learnt as its habit."""
+    scale_at_most_c: float
+    """Or so much, if that is more."""
+    lasting_c: float
+    """So far above the others for half an hour at rest is strong, whatever the scale."""
+    growing_c: float
+    """So far above the others, for long and still growing, is as much as strong."""
     scale_of_noise: float
     """Times the noise from reading to reading: smaller jumps cannot be told from it."""
     scale_of_common_rise: float
@@ -124,6 +132,8 @@ class VoltageRules:
     """Share of the median's change within an hour: cells that carry current differ more."""
     comparable: float
     """A channel beyond this factor of the median measures something else, such as the whole pack."""
+    rest_permille: float
+    """The median voltage differs by no more from its mean of an hour in a pack at rest."""
     collapse: float
     """Share of its expected voltage whose loss is a collapse. GB 38031-2025, C.5.3.7."""
     moved_permille: float

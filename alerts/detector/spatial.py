@@ -136,6 +136,8 @@ def scale_c(c: Columns, rules: SpatialRules) -> Floats:
     rise_c = np.abs(c.base_c - c.heat_long_c)
     common_c = np.float32(rules.scale_of_common_rise) * np.where(np.isnan(rise_c), np.float32(0), rise_c)
     pack_c = np.maximum(np.maximum(pack_c, common_c), floor_c)
+    most_c = np.maximum(np.float32(rules.scale_at_most_of_pack) * pack_c, np.float32(rules.scale_at_most_c))
+    own_c = np.minimum(own_c, most_c[:, None])
     scale: Floats = np.maximum(np.maximum(own_c, np.float32(rules.scale_of_noise) * c.probe_noise_c), pack_c[:, None])
     return scale
 

@@ -21,7 +21,9 @@ _COMMON_S = 3600.0
 _SETTLE_S = 1800.0
 _SCALE_PRIOR_S = 7200.0
 """Until then offsets are plain means; and for how long the prior of the scale weighs. **assumed**"""
-_LEAST_RATIO = 0.2
+_LEAST_RATIO = 0.03
+_LONG_S = 1800.0
+"""What has lasted so long is no transient."""
 _ALIVE_V = 0.1
 """Below it a channel is not connected, or its cell is gone: a wild zero is no collapse."""
 
@@ -117,6 +119,7 @@ def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
     """Learn offsets and scales at a tick; slower while the channel or its pack is suspicious."""
     c.volt_mean_v[:] = follow(c.volt_mean_v, c.volt_now_v, share(elapsed_s, _COMMON_S))
     deviation = c.volt_permille
+    c.volt_long_permille[:] = follow(c.volt_long_permille, deviation, share(elapsed_s, _LONG_S)[:, None])
     known = np.isfinite(deviation)
     scale = volt_scale(c, rules)
     slowed = np.where((c.held > 0)[:, None] | (np.abs(deviation) > 5 * scale), np.float32(0.05), np.float32(1))
@@ -125,6 +128,7 @@ def learn_voltages(c: Columns, rules: VoltageRules, elapsed_s: Floats) -> None:
     moved = np.where(known, share(elapsed_s, window_s)[:, None] * slowed * deviation, np.float32(0))
     c.volt_offset_permille += moved
     c.volt_permille -= moved
+    c.volt_long_permille -= moved
     bounded = np.minimum(np.abs(deviation), np.float32(2.5) * scale) * np.float32(1.25)
     memory_s = np.clip(c.known_s, _SCALE_PRIOR_S, np.float32(86_400))
     began = np.where(np.isnan(c.volt_scale_permille), np.float32(rules.scale_prior_permille), c.volt_scale_permille)

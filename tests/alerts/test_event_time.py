@@ -94,6 +94,6 @@ def test_a_hole_delays_evidence_by_the_bound_and_no_more(engine_of, frame, expec
 def test_ceilings_do_not_wait_for_a_hole(engine_of, frame, received, start_ms):
     engine = engine_of()
     engine.observe([frame(0, 5)])
-    hot = received([20], [[22.0] * 7 + [85.0]], boot_id="1-a", frame=4, received_at_ms=start_ms + 21_000)
+    hot = received([20], [[22.0] * 6 + [84.0, 85.0]], boot_id="1-a", frame=4, received_at_ms=start_ms + 21_000)
     (transition,) = engine.observe([hot])
     assert (str(transition.level), transition.sampled_at_ms) == ("critical", start_ms + 20_000)

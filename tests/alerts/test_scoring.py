@@ -176,7 +176,7 @@ def test_a_trace_of_one_row_can():
 def two_packs():
     """One that gets hot and one that does not, of which every third sample was lost."""
     temperatures_c = np.full((2, 90, 4), 25.0, np.float32)
-    temperatures_c[1, 40:, 2] = 70.0
+    temperatures_c[1, 40:, 2] = 62.0
     temperatures_c[:, ::3] = np.nan
     return Recording(
         time_s=np.arange(90) * 10.0,
