@@ -96,8 +96,9 @@ def _take(
     """(T,) what of one row does not count."""
     leap_c = states.leap_c[slot]  # a view
     waits = np.isfinite(leap_c)
+    still = waits & ~(measured & ~hot)
     moves = falls
-    if waits.any():
+    if still.any():
         others = measured & ~waits
         moves |= bool(
             (_more_than_usual(reading_c[others] - states.leap_base_c[slot, others]) >= rule.others_rise_c).any()
@@ -113,7 +114,7 @@ def _take(
     leap_c[ends] = np.nan
     begins = new & (not moves)
     if begins.any():
-        if not waits.any():
+        if not still.any():
             states.leap_base_c[slot] = np.where(measured, reading_c, before_c)
         leap_c[begins] = reading_c[begins]
     held_back: Mask = hot & np.isfinite(leap_c)

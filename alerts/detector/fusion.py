@@ -3,7 +3,8 @@
 | level | what it takes |
 |---|---|
 | watch | one clear evidence of any kind, or two hints at one probe |
-| warning | a strong evidence at a probe; or two clear ones of different kinds, one of them of heat or gas |
+| warning | a strong evidence at a probe, or hydrogen; two clear ones of different kinds, one of them of heat or gas |
+| | a probe above the others that goes on rising for long; a voltage that goes on sinking at rest, or collapses |
 | critical | a probe far above the others, or one that rises so quickly; or strong evidences of two kinds |
 | runaway | a probe very far above the others that rises by 1 degC/s or more |
 """

@@ -111,7 +111,10 @@ class PlainPack:
             for voltage, volts in zip(self.voltages, voltages_v, strict=True)
         )
         free = [(p, c) for (p, c), fresh, waits in zip(paired, new, waited, strict=True) if fresh and not waits]
-        if any(waited):  # at most two others: no median
+        still = any(
+            waits and not (fresh and c < lowest_c) for (_, c), fresh, waits in zip(paired, new, waited, strict=True)
+        )
+        if still:  # at most two others: no median
             moves |= any(p.base_c is not None and c - p.base_c >= 2 for p, c in free)
         if any(begins) and not late:
             beside = [
@@ -126,7 +129,7 @@ class PlainPack:
         for (probe, c), begun in zip(paired, begins, strict=True):
             if begun and not moves:
                 probe.leapt_to_c = c
-        if any(begins) and not moves and not any(waited):
+        if any(begins) and not moves and not still:
             for (probe, c), fresh in zip(paired, new, strict=True):
                 probe.base_c = c if fresh else None if probe.reading_ms is None else probe.reading_c
         return [probe.leapt_to_c is not None and c >= lowest_c for probe, c in paired]

@@ -199,6 +199,7 @@ TABLE = [
         ["0 warning"],
     ),
     ("a code of one row beside calm probes is none", "probe: 25 85 25x5\nprobe: 25x7", []),
+    ("two probes with codes one after the other have none", "probe: 25 85 25x5\nprobe: 25x2 150 25x4\nprobe: 25x7", []),
     ("a code that stays is none", "probe: 25 85x200\nprobe: 25x201", []),
     ("a code before the probe goes open is none", "probe: 25 85 _x20\nprobe: 25x22", []),
     ("a code that comes twice, with silence between, is none", "probe: 25 85 _x5 85x5\nprobe: 25x12", []),

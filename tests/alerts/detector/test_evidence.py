@@ -69,7 +69,7 @@ def test_two_probes_are_judged_by_the_pack_alone():
     assert found.first_s(WATCH) > 3600 + 600
 
 
-def test_a_cell_that_loses_its_charge_is_watched():
+def test_a_cell_that_loses_its_charge_is_watched_and_a_warning_once_it_has_sunk_far_and_for_long():
     time_s, readings_c = calm(6.0)
     volts = voltages(time_s)
     volts[:, 4] -= (ramp(time_s, from_s=7200, c_per_min=3.0) * 1e-4).astype(np.float32)
@@ -77,7 +77,8 @@ def test_a_cell_that_loses_its_charge_is_watched():
     reason = evidence(found, WATCH)
     assert (reason.kind, reason.channel) == (EvidenceKind.VOLTAGE, 4)
     assert 1.5 < reason.numbers["below_others_permille"] < 8
-    assert found.rank.max() == WATCH
+    assert found.first_s(WARNING) > found.first_s(WATCH) + 1800
+    assert found.rank.max() == WARNING
 
 
 def test_a_collapsed_cell_beside_heat_is_critical():
