@@ -32,7 +32,7 @@ MEASURED = 300_000
 WARM_UP_MINUTES = 30
 """One row a minute, so that the slow windows hold something; a million packs get a sixth of it."""
 STEPS = 12
-"""Of 10 s: two whole minutes, since some work is done once a minute."""
+"""Of 10 s: two whole minutes, since some work is done once a minute, for each pack at a time of its own."""
 INTERVAL_MS = 10_000
 START_MS = 1_800_000_000_000
 SIMULATED = (("benign", "benign_sun", 300, 24.0), ("event", "self_heating_nmc", 300, 24.0))
@@ -112,6 +112,9 @@ def _measured(packs: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {"detector": [], "with ceilings": []}
     warm_up = WARM_UP_MINUTES if packs <= MEASURED else WARM_UP_MINUTES // 6
     for step in range(warm_up + STEPS):
+        if step == warm_up:  # each pack's minute begins when it began to report, not all at once
+            for columns in (alone.columns(), both.columns()):
+                columns.tick_s[:] = random.uniform(0, 60, len(columns.tick_s))
         at_ms += 60_000 if step < warm_up else INTERVAL_MS
         temperatures_c = base_c + noise_c[step % 3]
         temperatures_c[hot, 0] += 0.1 * step

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from alerts.detector.rules import DetectorRules
     from alerts.detector.states import Columns
 
-BLOCK = 8192
+BLOCK = 16_384
 """Slots at a time: fewer and each step's overhead weighs more, more and its columns leave the cache."""
 
 
@@ -82,30 +82,34 @@ def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool 
     fault = np.zeros((n, probes), np.uint8)
     risen: dict[int, Snapshot] = {}
     values: dict[str, NDArray[np.float32]] = {}
+    columns = states.columns()
     begins = np.flatnonzero(np.diff(rows.slot, prepend=-1)) if n else np.zeros(0, np.intp)
     counts = np.diff(begins, append=n)
     for first in range(0, len(begins), BLOCK):
         block_begins, block_counts = begins[first : first + BLOCK], counts[first : first + BLOCK]
-        for k in range(int(block_counts.max())):
-            at = _slice_if_whole(block_begins[block_counts > k] + k)
-            slots = _slice_if_whole(rows.slot[at])
-            c = states.columns().take(slots)
-            step = _step_of(rows, at)
-            before = c.held.copy()
-            _take_step(c, rules, step)
+        done = 0
+        for end in np.unique(block_counts):
+            going_on = block_begins[block_counts >= end]
+            slots = _slice_if_whole(rows.slot[going_on])
+            c = columns.take(slots)
+            for k in range(done, int(end)):
+                at = _slice_if_whole(going_on + k)
+                before = c.held.copy()
+                _take_step(c, rules, _step_of(rows, at))
+                rank[at] = c.held
+                fault[at] = c.fault
+                standing = np.flatnonzero(c.held)
+                if len(standing) or explain:
+                    where = np.arange(n)[at]
+                    told = c.take(standing)
+                    forecast[where[standing]] = forecast_s(told, rules)
+                    for place in np.flatnonzero((c.held > before) | explain):
+                        risen[int(where[place])] = Snapshot(columns=_copy(c.take(slice(place, place + 1))), rules=rules)
+                if explain:
+                    _explain(values, c, rules, at, n)
             if not isinstance(slots, slice):
-                states.columns().put(slots, c)
-            rank[at] = c.held
-            fault[at] = c.fault
-            standing = np.flatnonzero(c.held)
-            if len(standing) or explain:
-                where = np.arange(n)[at]
-                told = c.take(standing)
-                forecast[where[standing]] = forecast_s(told, rules)
-                for place in np.flatnonzero((c.held > before) | explain):
-                    risen[int(where[place])] = Snapshot(columns=_copy(c.take(slice(place, place + 1))), rules=rules)
-            if explain:
-                _explain(values, c, rules, at, n)
+                columns.put(slots, c)
+            done = int(end)
     return Judgement(rank=rank, forecast_s=forecast, fault=fault, risen=risen, values=values)
 
 
