@@ -20,6 +20,7 @@ from alerts.detector.lanes import any_in_row
 from alerts.detector.readings import TICK_S, all_measured, flag_faults, take_all_readings, take_readings
 from alerts.detector.rows import Judgement
 from alerts.detector.spatial import learn_habits, residuals_of, scale_c, smooth_residuals
+from alerts.detector.states import NAMES
 from alerts.detector.voltages import all_alive, learn_voltages, take_all_voltages, take_voltages
 
 if TYPE_CHECKING:
@@ -32,6 +33,31 @@ if TYPE_CHECKING:
 
 BLOCK = 16_384
 """Slots at a time: fewer and each step's overhead weighs more, more and its columns leave the cache."""
+
+_OF_EACH_ROW = (
+    "newest_ms",
+    "profile",
+    "known_s",
+    "interval_s",
+    "resolution_c",
+    "held",
+    "ease_s",
+    "last_c",
+    "age_s",
+    "still_s",
+    "base_then_c",
+    "probe_noise_c",
+    "step_c",
+    "quick_c",
+    "quick_was_c",
+    "jump_c",
+    "jump_s",
+    "volt_low",
+    "volt_now_v",
+    "moved_s",
+)
+_OF_A_MINUTE = tuple(name for name in NAMES if name not in _OF_EACH_ROW)
+"""Columns that the look at the slow evidence may change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +173,7 @@ def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
         some = c if whole else c.take(at)
         _tick(some, rules, step.ambient_c[at])
         if not whole:
-            c.put(at, some)
+            c.put(at, some, _OF_A_MINUTE)
         now[at] = np.maximum(now[at], some.slow_rank)
     hold(c, rules.fusion, now, dt_s)
 

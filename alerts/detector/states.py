@@ -10,6 +10,8 @@ import numpy as np
 from alerts.detector.kinds import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from alerts.detector.rules import DetectorRules
@@ -150,9 +152,9 @@ class Columns:
             return Columns(**{name: getattr(self, name)[which] for name in NAMES})
         return Columns(**{name: getattr(self, name).take(which, axis=0) for name in NAMES})
 
-    def put(self, which: Any, some: Columns) -> None:
-        """Write `take(which)` back."""
-        for name in NAMES:
+    def put(self, which: Any, some: Columns, names: Sequence[str] | None = None) -> None:
+        """Write `take(which)` back; `names`: the columns that may have changed, None = any."""
+        for name in NAMES if names is None else names:
             _whole(getattr(self, name))[which] = _whole(getattr(some, name))
 
 

@@ -113,6 +113,28 @@ def test_a_slot_that_was_freed_begins_anew():
         hot.states.add(profile=99)
 
 
+def test_a_pack_whose_minute_is_due_alone_learns_the_same():
+    time_s, readings_c = sick()
+    volts, n = voltages(time_s), len(time_s)
+    alone = run(time_s, readings_c, volts, ambient_c=np.full(n, 18.0), hydrogen_ppm=np.linspace(1, 300, n))
+    later_s = time_s + 30 * (time_s > 0)  # its minutes begin half a minute after the other's
+    rows = dataclasses.replace(
+        rows_of(
+            np.concatenate([time_s, later_s]),
+            np.tile(readings_c, (2, 1)),
+            np.tile(volts, (2, 1)),
+            ambient_c=np.full(2 * n, 18.0),
+            hydrogen_ppm=np.tile(np.linspace(1, 300, n), 2),
+        ),
+        slot=np.repeat(np.arange(2), n),
+    )
+    together = states_for(rows, packs=2)
+    judge(together, RULES, rows)
+    for name in NAMES:
+        expected = getattr(alone.states.columns(), name)[0]
+        np.testing.assert_array_equal(getattr(together.columns(), name)[0], expected, err_msg=name)
+
+
 def test_packs_that_measure_everything_are_judged_as_all_others_are(monkeypatch):
     random = np.random.default_rng(5)
     packs, steps = 40, 150
