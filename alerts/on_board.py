@@ -108,7 +108,8 @@ class OnBoardWatch:
         level = transition.level
         if worst.level.rank > level.rank:
             level = worst.level
-            transition = replace(transition, level=level, reasons=(*transition.reasons, *_words(worst)))
+            own = () if transition.cause == _COMPARED else transition.reasons
+            transition = replace(transition, level=level, reasons=tuple(dict.fromkeys((*_words(worst), *own))))
         if alert is not None and alert.peak_level.rank >= LATCHING_FROM.rank and level.rank < alert.level.rank:
             transition = replace(transition, level=alert.level)
         return transition, beside
@@ -182,7 +183,7 @@ class OnBoardWatch:
             subject=subject,
             before=here,
             level=here,
-            cause="on_board",
+            cause=_COMPARED,
             reasons=() if here is Level.NORMAL else (f"here: {here}",),
             sampled_at_ms=report.received_at_ms if since_ms is None else since_ms,
             pack_id=subject.id if subject.kind is AlertKind.THERMAL else None,
@@ -192,6 +193,8 @@ class OnBoardWatch:
         )
 
 
+_COMPARED = "on_board"
+"""The cause of a level that is told again only since a vehicle says something of its subject."""
 _NOBODY = Subject(AlertKind.SILENCE, "", Provenance.MEASURED)
 
 
@@ -202,7 +205,9 @@ def _subject_of(unit_id: str, assignment: Assignment | None, provenance: Provena
 
 
 def _words(vehicle: _Vehicle) -> list[str]:
-    """Whose judgement it is, and why."""
+    """Why, and whose judgement it is: what a person reads first is the heat."""
     status = vehicle.report.status
-    since = "" if status.since_ms is None else f" since {utc_from_ms(status.since_ms):%Y-%m-%d %H:%M:%S} UTC"
-    return [f"by the vehicle's own engine: {vehicle.level}{since}", *status.reasons]
+    whose = f"by the vehicle's own engine: {vehicle.level}"
+    if status.since_ms is not None:
+        whose += f", above normal since {utc_from_ms(status.since_ms):%Y-%m-%d %H:%M:%S} UTC"
+    return [*status.reasons, whose]

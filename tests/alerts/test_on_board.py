@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_an_alert_has_the_higher_of_both_levels_and_both_are_told(watch, here, o
     assert (beside.here, beside.on_board, beside.since_ms) == (here, Level(on_board), AT_MS)
     by_vehicle = any(reason.startswith("by the vehicle's own engine: ") for reason in merged.reasons)
     assert by_vehicle == (Level(on_board).rank > here.rank)
+
+
+def test_the_heat_is_told_first_and_nothing_twice(watch):
+    (compared,) = watch.hear(
+        report("critical", reasons=("probe 1 is 81 degC", "simulated: no real pack")),
+        {SUBJECT: Standing(level=Level.WARNING, peak=Level.WARNING, since_ms=AT_MS)},
+    )
+    whose = "by the vehicle's own engine: critical, above normal since 2027-01-15 08:00:00 UTC"
+    heat = ("probe 1 is 81 degC", "simulated: no real pack", whose)
+    assert watch.merge(compared, None)[0].reasons == heat
+    sampled = replace(own(Level.WARNING), reasons=("probe 1 is 61 degC", "simulated: no real pack"))
+    assert watch.merge(sampled, None)[0].reasons == (*heat, "probe 1 is 61 degC")
 
 
 def test_what_nobody_on_board_speaks_of_is_left_alone(watch):
