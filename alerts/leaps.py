@@ -27,6 +27,8 @@ _ALIVE_V = 0.1
 """Below it a channel is not connected. **assumed**"""
 _COMPARABLE = 1.6
 """A voltage beyond this factor of its reference is a code. **assumed**"""
+_ALIKE = 1.2
+"""References of one pack differ by less. **assumed**"""
 _FEWEST = 3
 """Of fewer there is no median: their own changes count."""
 
@@ -141,7 +143,7 @@ def _falls(rule: LeapRule, voltages_v: Floats, references_v: Floats) -> bool:
     """Whether a tap is below its slow reference by more than the pack's others are."""
     known = (voltages_v > _ALIVE_V) & (voltages_v < _COMPARABLE * references_v)
     if known.sum() >= _FEWEST:  # a code may have become a channel's reference
-        known &= references_v < _COMPARABLE * np.median(references_v[known])
+        known &= references_v < _ALIKE * np.median(references_v[known])
     if not known.any():
         return False
     share = voltages_v[known] / references_v[known]
