@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from alerts.detector.rules import DetectorRules, SpatialRules
     from alerts.detector.states import Columns
 
+_FEW_PROBES = 6
+_COOLS_C = 4.0
+"""degC. **assumed**"""
 _NOISE_WINDOW_S = 900.0
 _LARGEST_REVERSAL_C = np.float32(8.0)
 _LARGEST_NOISE_STEP = 0.2
@@ -49,7 +52,10 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
         ordered_c = np.sort(level_c, axis=1)
         probes = level_c.shape[1]
         c.base_c[:] = (ordered_c[:, (probes - 2) // 2] + ordered_c[:, (probes - 1) // 2]) * np.float32(0.5)
+        most_c = _most_c(c, level_c)
         level_c -= c.base_c[:, None]
+        if most_c is not None:
+            level_c = np.fmin(level_c, most_c)
         return Residuals(now_c=level_c, step_c=level_c - c.residual_c, seen=ALL, stepped=ALL)
     count = count_in_row(readings.valid)
     enough = count >= rules.fewest_probes
@@ -61,9 +67,24 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
     c.base_c[:] = np.where(enough, base_c, _hottest(c, readings, count))
     seen = readings.fresh & readings.valid & enough[:, None]
     now_c = np.where(seen, level_c - base_c[:, None], np.float32(np.nan))
+    most_c = _most_c(c, level_c)
+    if most_c is not None:
+        now_c = np.where(seen, np.fmin(now_c, most_c), np.float32(np.nan))
     was_c = np.where(np.isnan(c.residual_c), c.short_c, c.residual_c)
     step_c = now_c - was_c
     return Residuals(now_c=now_c, step_c=step_c, seen=np.isfinite(now_c), stepped=np.isfinite(step_c))
+
+
+def _most_c(c: Columns, level_c: Floats) -> Floats | None:
+    """(B, T) what a residual is at most in a pack of few probes; NaN = unknown, None = anything.
+
+    Two broken probes of four take the median with them, and a healthy one seems hot at once: but it is no hotter than
+    the pack was in the hour before. The allowance is more than a pack cools in an hour.
+    """
+    if level_c.shape[1] >= _FEW_PROBES:
+        return None
+    most_c: Floats = level_c - c.heat_long_c[:, None] + np.float32(_COOLS_C)
+    return most_c
 
 
 def _begin_offsets(
