@@ -26,6 +26,9 @@ LIVES = [
     ("cleared and back is the same alert, raised", CLEARED, Action.RAISE, RAISED),
     ("cleared and acknowledged is over", CLEARED, Action.ACKNOWLEDGE, CLOSED),
     ("a person may close what is cleared", CLEARED, Action.CLOSE, CLOSED),
+    ("the vehicle says something else of it", RAISED, Action.COMPARE, RAISED),
+    ("the same, and it was acknowledged", ACKNOWLEDGED, Action.COMPARE, ACKNOWLEDGED),
+    ("the same, and it had cleared", CLEARED, Action.COMPARE, CLEARED),
 ]
 
 
