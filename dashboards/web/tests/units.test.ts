@@ -79,10 +79,30 @@ describe("reasons in degF", () => {
     ],
     [
       "a phrase that is not known stays in degC, with its unit",
-      "probe 7 is 6.2 degC above its neighbours and rising 0.31 degC/min for 14 min",
-      "probe 7 is 6.2 °C above its neighbours and rising 0.56 °F/min for 14 min",
+      "probe 7 lies 6.2 degC from its neighbours and rises 0.31 degC/min",
+      "probe 7 lies 6.2 °C from its neighbours and rises 0.56 °F/min",
     ],
     ["no number is touched without a unit", "probe 7 is broken for 14 min", "probe 7 is broken for 14 min"],
+    [
+      "a rise above the neighbours is stretched, what it reached is shifted",
+      "probe 3 rose 14.0 degC above its neighbours within 90 s, to 34.8 degC",
+      "probe 3 rose 25.2 °F above its neighbours within 90 s, to 94.6 °F",
+    ],
+    [
+      "a distance from the neighbours",
+      "probe 5 is 5.9 degC above its neighbours and rising 0.19 degC/min for 3 min",
+      "probe 5 is 10.6 °F above its neighbours and rising 0.34 °F/min for 3 min",
+    ],
+    [
+      "a lasting distance, and the usual one",
+      "probe 5 has stood 3.0 degC above its neighbours for long; 0.5 degC is usual",
+      "probe 5 has stood 5.4 °F above its neighbours for long; 0.9 °F is usual",
+    ],
+    [
+      "the whole pack",
+      "the whole pack is 35.0 degC, 20.0 degC more than on average over the last 60 min",
+      "the whole pack is 95.0 °F, 36.0 °F more than on average over the last 60 min",
+    ],
   ])("%s", (_, reason, shown) => {
     expect(reasonText(reason, F)).toBe(shown);
   });

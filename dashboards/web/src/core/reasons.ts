@@ -12,6 +12,14 @@ const ABSOLUTE = [
   new RegExp(`(?<=; it had cooled to )${NUMBER} degC`, "g"),
   new RegExp(`(?<= stayed below )${NUMBER} degC`, "g"),
   new RegExp(`(?<= in use, )${NUMBER} degC`, "g"),
+  new RegExp(`(?<= within \\d+ s, to )${NUMBER} degC`, "g"),
+  new RegExp(`(?<=^the whole pack is )${NUMBER} degC`, "g"),
+];
+/** Phrases whose number is surely a difference: it is stretched, never shifted. */
+const DIFFERENCE = [
+  new RegExp(`(?<= (?:rose|is|has stood) )${NUMBER} degC(?= above its neighbours)`, "g"),
+  new RegExp(`(?<=; )${NUMBER} degC(?= is usual)`, "g"),
+  new RegExp(`(?<= degC, )${NUMBER} degC(?= more than on average)`, "g"),
 ];
 const RATE = new RegExp(`${NUMBER} degC(?=/(?:s|min|h)\\b)`, "g");
 
@@ -25,15 +33,26 @@ export function reasonText(reason: string, units: Units): string {
     // A threshold of 1 degC/s must not become 2 degF/s: a rate keeps a digit after the point.
     text = text.replace(RATE, (_, n: string) => `${inStep(Number(n) * 1.8, n, 1)} degF`);
     // All phrases are found in the sentence as it came: one that was converted is not context for the next.
-    const found = ABSOLUTE.flatMap((phrase) => [...text.matchAll(phrase)]).toSorted(
-      (a, b) => b.index - a.index,
-    );
-    for (const { index, 0: whole, 1: n } of found) {
-      const there = `${inStep(temperatureIn(units, Number(n)), n ?? "")} degF`;
-      text = text.slice(0, index) + there + text.slice(index + whole.length);
+    const sentence = text;
+    const found = [
+      ...inFahrenheit(sentence, ABSOLUTE, (c) => temperatureIn(units, c)),
+      ...inFahrenheit(sentence, DIFFERENCE, (c) => c * 1.8),
+    ].toSorted((a, b) => b.index - a.index);
+    for (const { index, length, there } of found) {
+      text = text.slice(0, index) + there + text.slice(index + length);
     }
   }
   return text.replace(/\bdeg([CF])\b/g, "°$1");
+}
+
+function inFahrenheit(sentence: string, phrases: readonly RegExp[], of: (celsius: number) => number) {
+  return phrases.flatMap((phrase) =>
+    [...sentence.matchAll(phrase)].map(({ index, 0: whole, 1: n }) => ({
+      index,
+      length: whole.length,
+      there: `${inStep(of(Number(n)), n ?? "")} degF`,
+    })),
+  );
 }
 
 export function reasonsText(reasons: readonly string[], units: Units): string {
