@@ -16,14 +16,14 @@ err = Console(stderr=True)
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Where stores and credentials lie. [default: packwatch-data]"),
+    typer.Option("--data-dir", metavar="DIR", help="Where stores and credentials lie. \\[default: packwatch-data]"),
 ]
 Http = Annotated[
     str | None,
-    typer.Option("--http", metavar="HOST:PORT", help="Where pages and API are served. [default: 127.0.0.1:8470]"),
+    typer.Option("--http", metavar="HOST:PORT", help="Where pages and API are served. \\[default: 127.0.0.1:8470]"),
 ]
 Mqtt = Annotated[
-    str | None, typer.Option("--mqtt", metavar="HOST:PORT", help="The MQTT broker. [default: 127.0.0.1:18830]")
+    str | None, typer.Option("--mqtt", metavar="HOST:PORT", help="The MQTT broker. \\[default: 127.0.0.1:18830]")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -38,8 +38,15 @@ def readable_errors() -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _expected_errors()):
             raise
-        err.print(f"[bold red]packwatch:[/bold red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]packwatch:[/bold red] {escape(_told(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
+
+
+def _told(error: Exception) -> str:
+    """Its words; of the operating system's also the file first, and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 RulesOption = Annotated[
     Path | None,
-    typer.Option("--rules", metavar="FILE", help="The rules. [default: those of the settings, else the shipped ones]"),
+    typer.Option(
+        "--rules", metavar="FILE", help="The rules. \\[default: those of the settings, else the shipped ones]"
+    ),
 ]
 
 
