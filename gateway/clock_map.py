@@ -245,7 +245,20 @@ class UnitClock:
             clock._brackets[boot_id] = _Bracket(int(zero_ms), float(uncertainty_s), int(end_ms), bool(is_earliest))
         clock._live = state["live"] if state["live"] in clock._boots else None
         clock._last_beat_ms = state["last_beat_ms"]
+        for boot_id, first_tick_ms, last_tick_ms, zero_ms in state.get("given", ()):
+            clock._take_over(boot_id, int(first_tick_ms), int(last_tick_ms), int(zero_ms))
         return clock
+
+    def _take_over(self, boot_id: str, first_tick_ms: int, last_tick_ms: int, zero_ms: int) -> None:
+        """The latest frame that was given a time after `state` was told. By a clock that was set since: forgotten."""
+        end_ms = zero_ms + last_tick_ms
+        if self.is_known(boot_id):
+            boot = self._boots[boot_id]
+            if abs(zero_ms - boot.clock.offset_at(first_tick_ms)) <= STEP_MS:
+                boot.end_ms = _latest(boot.end_ms, end_ms)
+                _remember(boot.anchors, first_tick_ms, last_tick_ms, zero_ms)
+        elif (bracket := self._brackets.get(boot_id)) is not None and bracket.zero_ms == zero_ms:
+            bracket.end_ms = max(bracket.end_ms, end_ms)
 
     def _boot(self, boot_id: str) -> _Boot:
         boot = self._boots.setdefault(boot_id, _Boot())
@@ -285,7 +298,14 @@ def _anchored(boot: _Boot, first_tick_ms: int, last_tick_ms: int, zero_ms: float
         zero = max(zero, previous_zero + previous_last + 1 - first_tick_ms)
     if abs(zero - estimate) > STEP_MS:
         zero = estimate
-    anchors.insert(at, (first_tick_ms, last_tick_ms, zero))
+    _remember(anchors, first_tick_ms, last_tick_ms, zero)
+    return zero
+
+
+def _remember(anchors: list[tuple[int, int, int]], first_tick_ms: int, last_tick_ms: int, zero_ms: int) -> None:
+    """Keep the latest frames, one for each first tick."""
+    at = bisect_left(anchors, (first_tick_ms,))
+    if at == len(anchors) or anchors[at][0] != first_tick_ms:
+        anchors.insert(at, (first_tick_ms, last_tick_ms, zero_ms))
     if len(anchors) > ANCHORS_KEPT:
         del anchors[0]
-    return zero

@@ -304,10 +304,10 @@ class Outbox:
         return outbox_id
 
     async def keep(self, clocks: Mapping[str, object], suspicious: Mapping[str, int]) -> None:
-        """Keep what is known of units' clocks, and which are suspicious, for the next run."""
+        """Keep what is known of all units' clocks at this moment, and which are suspicious, for the next run."""
 
         def work(file: OutboxFile) -> None:
-            file.keep_clocks(clocks)
+            file.keep_all_clocks(clocks)
             file.keep_suspicious(suspicious)
 
         await self._writer.run(work)

@@ -109,6 +109,7 @@ class OutboxFile:
             for first, last in json.loads(ranges):
                 frames.add(first, last)
         self._touched: set[tuple[str, str]] = set()
+        self._given: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._said = (self.next_sequence, self.floor, tuple(self.above), self.acknowledged, self.outbox_id)
         self.open_drop: int | None = None
 
@@ -124,6 +125,14 @@ class OutboxFile:
                 (unit_id, boot_id, self.next_sequence, json.dumps(list(boots[boot_id]))),
             )
         self._touched.clear()
+        if self._given:
+            self.database.executemany(
+                "INSERT INTO given VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET first_tick_ms = "
+                "excluded.first_tick_ms, last_tick_ms = excluded.last_tick_ms, utc_at_tick_zero_ms = "
+                "excluded.utc_at_tick_zero_ms WHERE excluded.last_tick_ms >= last_tick_ms",
+                [(*boot, *given) for boot, given in self._given.items()],
+            )
+            self._given.clear()
         said = (self.next_sequence, self.floor, tuple(self.above), self.acknowledged, self.outbox_id)
         if said == self._said:
             return
@@ -157,6 +166,8 @@ class OutboxFile:
             fix=fix,
         )
         self.unmapped += fix is None
+        if fix is not None and frame.utc_at_tick_zero_ms is None:
+            self._give(arrival.unit_id, frame.boot_id, frame.tick_ms, last_tick_ms(frame), fix)
         boots.setdefault(frame.boot_id, RangeSet(FRAME_RANGES_KEPT)).add(frame.number)
         boots.move_to_end(frame.boot_id)
         self._touched.add((arrival.unit_id, frame.boot_id))
@@ -215,10 +226,13 @@ class OutboxFile:
         for sequence, fix in fixes:
             changed = self.database.execute(
                 "UPDATE records SET utc_at_tick_zero_ms = ?, uncertainty_s = ?, quality = ? "
-                "WHERE sequence = ? AND kind = 1 AND utc_at_tick_zero_ms IS NULL",
+                "WHERE sequence = ? AND kind = 1 AND utc_at_tick_zero_ms IS NULL "
+                "RETURNING unit_id, boot_id, first_tick_ms, last_tick_ms",
                 (fix.utc_at_tick_zero_ms, fix.uncertainty_s, int(fix.quality), sequence),
-            ).rowcount
-            self.unmapped -= changed
+            ).fetchall()
+            self.unmapped -= len(changed)
+            for unit_id, boot_id, first_tick, last_tick in changed:
+                self._give(unit_id, boot_id, first_tick, last_tick, fix)
         return self.read(sequence for sequence, _ in fixes)
 
     def move_clock(self, step_ms: int, first_sequence: int, last_sequence: int) -> None:
@@ -267,9 +281,19 @@ class OutboxFile:
         rows = [(unit_id, json.dumps(state)) for unit_id, state in states.items()]
         self.database.executemany("INSERT OR REPLACE INTO clocks VALUES (?, ?)", rows)
 
+    def keep_all_clocks(self, states: Mapping[str, object]) -> None:
+        """Keep what is known of all units' clocks: it tells of every time that was given so far."""
+        self.keep_clocks(states)
+        self.database.execute("DELETE FROM given")
+        self._given.clear()
+
     def clocks(self) -> dict[str, object]:
-        """What is known of all units' clocks."""
-        return {unit_id: json.loads(state) for unit_id, state in self.database.execute("SELECT * FROM clocks")}
+        """What is known of all units' clocks; in `given`, the latest times of their boots since it was kept."""
+        clocks = {unit_id: json.loads(state) for unit_id, state in self.database.execute("SELECT * FROM clocks")}
+        for unit_id, *given in self.database.execute("SELECT * FROM given"):
+            if isinstance(clocks.get(unit_id), dict):
+                clocks[unit_id].setdefault("given", []).append(given)
+        return clocks
 
     def keep_suspicious(self, until_ms: Mapping[str, int]) -> None:
         """Keep which units are suspicious, and until when."""
@@ -297,6 +321,12 @@ class OutboxFile:
         """A position as the file has it."""
         fix = decode_position(payload, self._fleet_id, self._gateway_id)
         return PositionRecord(fix=fix, accepted_at_ms=accepted_at_ms)
+
+    def _give(self, unit_id: str, boot_id: str, first_tick: int, last_tick: int, fix: ClockFix) -> None:
+        """Remember the latest frame of a boot: after a kill, the next one must not begin before it ended."""
+        known = self._given.get((unit_id, boot_id))
+        if known is None or last_tick >= known[1]:
+            self._given[unit_id, boot_id] = first_tick, last_tick, fix.utc_at_tick_zero_ms
 
     def _insert(
         self,

@@ -52,6 +52,15 @@ CREATE TABLE taken (
 CREATE TABLE clocks (unit_id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE suspicious (unit_id TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
+_GIVEN = """
+CREATE TABLE IF NOT EXISTS given (
+    unit_id TEXT NOT NULL, boot_id TEXT NOT NULL,
+    first_tick_ms INTEGER NOT NULL, last_tick_ms INTEGER NOT NULL, utc_at_tick_zero_ms INTEGER NOT NULL,
+    PRIMARY KEY (unit_id, boot_id)
+) WITHOUT ROWID
+"""
+"""Of each boot, the latest frame that was given a time since `clocks` were kept. Files made before it lack it, and the
+program that made them reads those that have it: no other format."""
 _NAMES = frozenset({"outbox", "records", "settled", "taken", "clocks", "suspicious"})
 
 
@@ -153,4 +162,5 @@ def _fit(database: sqlite3.Connection) -> None:
     elif database.execute("SELECT count(*) FROM outbox").fetchone() != (1,):
         database.execute("ROLLBACK")
         raise OutboxDamagedError("it does not say which outbox it is")
+    database.execute(_GIVEN)
     database.execute("COMMIT")
