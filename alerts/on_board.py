@@ -93,7 +93,8 @@ class OnBoardWatch:
         if len(self._vehicles) > UNITS_KEPT:
             del self._vehicles[next(iter(self._vehicles))]
         subjects = dict.fromkeys(each for each in (before, self._subject(vehicle)) if each is not None)
-        return [self._comparison(subject, vehicle, standing) for subject in subjects]
+        rose = known is not None and level.rank > known.level.rank > 0
+        return [self._comparison(subject, vehicle, standing, rose=rose) for subject in subjects]
 
     def merge(self, transition: Transition, alert: Alert | None) -> tuple[Transition, Beside | None]:
         """A change of level by this engine, as the alert takes it: never below what the vehicle says.
@@ -174,8 +175,13 @@ class OnBoardWatch:
             return None
         return _subject_of(unit_id, self._assignments.get(unit_id), status.provenance)
 
-    def _comparison(self, subject: Subject, vehicle: _Vehicle, standing: Mapping[Subject, Standing]) -> Transition:
-        """The subject's level by this engine, told again since a vehicle says something of it."""
+    def _comparison(
+        self, subject: Subject, vehicle: _Vehicle, standing: Mapping[Subject, Standing], *, rose: bool
+    ) -> Transition:
+        """The subject's level by this engine, told again since a vehicle says something of it.
+
+        A vehicle says since when it is above normal; of a further rise (`rose`) the time of receipt is what is known.
+        """
         here = standing[subject].level if subject in standing else Level.NORMAL
         report = vehicle.report
         since_ms = report.status.since_ms
@@ -185,7 +191,7 @@ class OnBoardWatch:
             level=here,
             cause=_COMPARED,
             reasons=() if here is Level.NORMAL else (f"here: {here}",),
-            sampled_at_ms=report.received_at_ms if since_ms is None else since_ms,
+            sampled_at_ms=report.received_at_ms if since_ms is None or rose else since_ms,
             pack_id=subject.id if subject.kind is AlertKind.THERMAL else None,
             unit_id=report.unit_id,
             gateway_id=report.gateway_id,

@@ -19,6 +19,7 @@ import structlog
 
 from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
+from alerts.deafness import Hearing
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Transition
 from alerts.lifecycle import Action
@@ -448,6 +449,7 @@ class AlertService:
                     break
 
     async def _watch(self) -> None:
+        hearing = Hearing()
         while True:
             now_ms = ms_from_utc(self._now())
             if self._held and now_ms - self._held_since_ms > HELD_FOR_S * 1000:
@@ -457,10 +459,13 @@ class AlertService:
                 for alert in self._book.open_alerts()
                 if alert.kind is AlertKind.THERMAL and alert.pack_id is not None
             )
-            self._take(self._silence.check(now_ms, suspicious))
+            if hearing.counts(time.monotonic()):
+                self._take(self._silence.check(now_ms, suspicious))
             self._take(self._engine.tick(now_ms))
             self._teller.end_topics(now_ms)
+            due_s = time.monotonic() + CHECK_EVERY_S
             await asyncio.sleep(CHECK_EVERY_S)
+            hearing.woke(due_s=due_s, now_s=time.monotonic())
 
 
 def _transition(change: AlertChange) -> Transition:

@@ -190,3 +190,9 @@ async def test_a_level_that_is_none_is_no_harm(service):
     service.observe_on_board([report("warm"), report("warning")])
     (alert,) = await kept_when(service, bool)
     assert alert.level is Level.WARNING
+
+
+def test_a_further_rise_on_board_has_a_time_of_its_own(watch):
+    (first,) = watch.hear(report("warning"), {})
+    (second,) = watch.hear(report("critical"), {})
+    assert (first.sampled_at_ms, second.sampled_at_ms) == (AT_MS, AT_MS + 1000)
