@@ -47,6 +47,8 @@ REPORTS_WAITING = 64
 """Above this many waiting messages no report is added: the uplink stands still, and the next birth tells all values."""
 WINDOW_TICK_S = 0.25
 """How often it is looked at what is due again."""
+ASK_FOR_HOST_S = 10.0
+"""s between askings for the primary host's STATE while none has come. **Assumed**."""
 DEATH_S = 0.4
 """How long the death certificate may take: the whole stop has one second."""
 
@@ -196,13 +198,28 @@ class Uplink:
         _log.info("uplink_up", gateway_id=self._settings.gateway_id, bd_seq=self._session.bd_seq)
         try:
             await run_until_first_ends(
-                self._read(link), self._publish(link), self._read_backlog(), self._watch_window(), self._keep_settling()
+                self._read(link),
+                self._ask_for_host(link),
+                self._publish(link),
+                self._read_backlog(),
+                self._watch_window(),
+                self._keep_settling(),
             )
         except asyncio.CancelledError:
             with contextlib.suppress(*LINK_ERRORS, TimeoutError):
                 async with asyncio.timeout(DEATH_S):
                     await link.publish(self._session.stop(wall_ms()))
             raise
+
+    async def _ask_for_host(self, link: Link) -> None:
+        """While the host's STATE has not come, subscribe again, which brings what is retained (MQTT 3.1.1, 3.8.4).
+
+        A broker may lose to us the STATE that its host publishes at the very moment of our subscription.
+        """
+        while True:
+            await asyncio.sleep(ASK_FOR_HOST_S)
+            if self._session.state is SessionState.WAITING:
+                await link.subscribe(self._session.subscriptions(), qos=1)
 
     async def _read(self, link: Link) -> None:
         dropped = 0

@@ -1,5 +1,6 @@
 """The Sparkplug 3.0 session as a broker and a host see it; docs/conformance-edge-node.md names these tests."""
 
+import asyncio
 import re
 import time
 from itertools import pairwise
@@ -158,3 +159,23 @@ def test_no_statement_is_there_twice():
     names = [statement for statement, _, _ in ROWS]
     assert len(names) > 100
     assert len(names) == len(set(names))
+
+
+async def test_a_node_that_waits_for_its_host_asks_for_its_state_again_and_a_born_one_does_not(
+    rig, start_broker, monkeypatch
+):
+    monkeypatch.setattr("gateway.uplink.ASK_FOR_HOST_S", 0.2)
+    rig.uplink = start_broker("mosquitto", "logging", "log_type all\n")
+    log = rig.uplink.folder / "log"
+
+    def asked() -> int:
+        return log.read_text().count("spBv1.0/STATE/host (QoS 1)")
+
+    async with rig.host() as host, rig.gateway(host_id="host"):
+        await rig.until(lambda: asked() >= 3, "a third asking")
+        await host.say(online=True, timestamp_ms=1)
+        await rig.until(lambda: host.of("NBIRTH"), "birth")
+        before = asked()
+        await asyncio.sleep(1)
+        assert asked() <= before + 1, "one may have been under way"
+        assert len(host.of("NBIRTH")) == 1
