@@ -434,7 +434,7 @@ def test_a_broken_probe_beside_the_others_never_lowers_a_level(history, data):
 
 
 @settings(max_examples=150, deadline=None)
-@given(history=histories(steps=LIVE_STEPS_MS, packs=1), data=st.data())
+@given(history=histories(temperatures=NO_LEAPS_C, steps=LIVE_STEPS_MS, packs=1), data=st.data())
 def test_a_level_outlives_the_probes_that_raised_it(history, data):
     dies_at = data.draw(st.integers(1, len(history.pack)))
     probe = data.draw(st.integers(0, history.temperatures_c.shape[1] - 1))

@@ -105,7 +105,7 @@ def pack_like(pack_id: str) -> Pack:
 
 
 WRITER = """
-import sys
+import sys, time
 from datetime import UTC, datetime
 from registry.audit import Action, Actor
 from registry.audit_records import ActorKind
@@ -120,6 +120,7 @@ for number in range(40):
     two = [Action(actor=actor, action="shown", subject=f"message/{number}-{part}", at=now) for part in "ab"]
     registry.append_audit(two)
     registry.create_account(name=f"{me}-{number}", display_name=me, now=now)
+    time.sleep(0.02)  # SQLite lets who waits in only when nobody is quicker
 registry.close()
 """
 
