@@ -442,6 +442,13 @@ def test_a_level_outlives_the_probes_that_raised_it(history, data):
     dying = history.temperatures_c.copy()
     dying[dies_at:, probe] = nan
     assert (ranks(history, dying)[dies_at:] >= own).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(history=histories(steps=LIVE_STEPS_MS, packs=1), data=st.data())
+def test_a_level_outlives_all_probes_of_its_pack(history, data):
+    dies_at = data.draw(st.integers(1, len(history.pack)))
+    dying = history.temperatures_c.copy()
     dying[dies_at:] = nan
     level = ranks(history, dying)
     assert (level[dies_at:] == level[dies_at - 1]).all()
