@@ -41,22 +41,9 @@ _ROUNDING_C = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
-    """N samples of any packs with the same channels; a pack's rows lie together, in order of arrival. NaN = missing."""
+class Rows(detector.Rows):
+    """The detector's rows, but a pack's in order of arrival."""
 
-    slot: NDArray[np.int64]
-    """(N,)"""
-    sampled_at_ms: NDArray[np.int64]
-    """(N,) UTC, ms since 1970, or any other count of ms that is not negative."""
-    temperatures_c: NDArray[np.float32]
-    """(N, T)"""
-    voltages_v: NDArray[np.float32]
-    """(N, V)"""
-    ambient_c: NDArray[np.float32] | None = None
-    """(N,), as are the gases; None = nobody measures it."""
-    hydrogen_ppm: NDArray[np.float32] | None = None
-    carbon_monoxide_ppm: NDArray[np.float32] | None = None
-    voc_ppm: NDArray[np.float32] | None = None
     in_order: NDArray[np.bool_] | None = None
     """(N,) rows that evidence may look at now; others wait for a hole before them, and come again. None = all."""
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.batches import rows_of
 from telemetry.samples import SINGLE_CHANNELS
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ class Ordering:
             first = int(np.searchsorted(at_ms, line.newest_ms, side="right"))
             if first == len(at_ms):
                 continue
-            through.append(received if not first else replace(received, batch=rows_of(received.batch, first)))
+            through.append(received if not first else replace(received, batch=received.batch.part(first)))
             line.newest_ms = int(at_ms[-1])
         return through
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from alerts.batches import rows_of
 from alerts.book import ms_from_utc
 from alerts.engine_memory import from_plain, to_plain
 from alerts.history import HistoryUnavailableError
@@ -173,4 +172,4 @@ def _received(batch: SampleBatch, unit: Assignment) -> ReceivedBatch:
 
 def _pieces(batch: SampleBatch) -> Iterator[SampleBatch]:
     for first in range(0, len(batch), ROWS_AT_ONCE):
-        yield rows_of(batch, first, first + ROWS_AT_ONCE)
+        yield batch.part(first, first + ROWS_AT_ONCE)

@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from alerts.batches import rows_of
-
 if TYPE_CHECKING:
     from telemetry.samples import Provenance, ReceivedBatch
 
@@ -74,8 +72,8 @@ def _rows_from(queue: deque[Waiting], turn: list[Waiting]) -> int:
         each = queue.popleft()
         batch, room = each.received.batch, ROWS_OF_A_UNIT - taken
         if len(batch) > room:
-            queue.appendleft(replace(each, received=replace(each.received, batch=rows_of(batch, room))))
-            each = Waiting(received=replace(each.received, batch=rows_of(batch, 0, room)), ends=False)
+            queue.appendleft(replace(each, received=replace(each.received, batch=batch.part(room))))
+            each = Waiting(received=replace(each.received, batch=batch.part(0, room)), ends=False)
         turn.append(each)
         taken += len(each.received.batch)
     return taken

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.stores.batch_rows import part_of
 from ingest.stores.contract import StoreError
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.moving import Digest, digest_of, is_made_up, position_digest, row_hashes
@@ -167,7 +166,7 @@ def _without(portion: Sequence[ReceivedBatch], repeats: Counter[int]) -> Iterato
             else:
                 wanted.append(row)
         for row in wanted:
-            yield replace(received, batch=part_of(received.batch, slice(row, row + 1)))
+            yield replace(received, batch=received.batch.part(row, row + 1))
 
 
 def _move_positions(source: MovableStore, target: MovableStore) -> Digest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,21 @@ class SampleBatch:
         values += rows * (self.ambient_c is not None) + rows * (self.humidity_pct is not None)
         values += rows * (self.hydrogen_ppm is not None) + rows * (self.carbon_monoxide_ppm is not None)
         return values + rows * (self.voc_ppm is not None) + rows * (self.shock_g is not None)
+
+    def part(self, first: int, last: int | None = None) -> SampleBatch:
+        """The rows from `first` up to, not including, `last` (None: to the end), as views."""
+        span = slice(first, last)
+        singles: dict[str, Any] = {
+            name: None if (column := getattr(self, name)) is None else column[span] for name in SINGLE_CHANNELS
+        }
+        return replace(
+            self,
+            sampled_at_ms=self.sampled_at_ms[span],
+            temperatures_c=self.temperatures_c[span],
+            voltages_v=self.voltages_v[span],
+            quality=self.quality[span],
+            **singles,
+        )
 
     def sample(self, row: int) -> Sample:
         """One row, for words and pages; hot paths keep to the columns."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.stores.batch_rows import part_of
 from ingest.stores.influx_lines import NO_FRAME, LineEntry
 from ingest.stores.influx_reading import EARLIEST_MS, contents_of, fields_of, first_row, floats, integers
 from ingest.stores.influx_server import literal, quoted
@@ -181,4 +180,4 @@ def cut(received: ReceivedBatch, start_ms: int, end_ms: int) -> ReceivedBatch | 
         return None
     if last - first == len(batch):
         return received
-    return replace(received, batch=part_of(batch, slice(first, last)))
+    return replace(received, batch=batch.part(first, last))
