@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
-from ports import free_port
 
 from ingest.stores.influx_server import InfluxAccess
 from telemetry.broker import BrokerAccess
+
+from faultline.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ports import free_port
 
 from packwatch.client import ServiceClient
+
+from faultline.ports import free_port
 
 PACKWATCH = Path(sys.executable).parent / "packwatch"
 TRACES = Path(__file__).parents[1] / "traces"

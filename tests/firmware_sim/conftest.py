@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from ports import free_port
 
 from telemetry.broker import BrokerAccess
 from telemetry.frames import decode_frame
@@ -27,6 +26,8 @@ from telemetry.unit_link import (
     parse_unit_topic,
     stored_topic,
 )
+
+from faultline.ports import free_port
 
 
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 10.0) -> None:

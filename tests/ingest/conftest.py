@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from ports import free_port
 
 from ingest.service import IngestService
 from ingest.stores.duckdb import DuckDBStore
@@ -34,6 +33,8 @@ from telemetry.sparkplug.acknowledgement import (
 )
 from telemetry.sparkplug.batches import batch_metrics, device_birth_metrics
 from telemetry.sparkplug.payload import DataType, Metric, Payload, decode_payload, encode_payload
+
+from faultline.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence

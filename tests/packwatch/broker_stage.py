@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiomqtt
-from ports import free_port
 
 from packwatch.broker import EmbeddedBroker
 from packwatch.credentials import AccountRole, Credentials
 from packwatch.settings import HostPort
 from telemetry.mqtt import mqtt_client
+
+from faultline.ports import free_port
 
 
 @asynccontextmanager

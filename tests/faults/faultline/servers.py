@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +17,7 @@ from packwatch.broker import broker_config
 from packwatch.settings import HostPort
 
 from faultline.nursery import SET_PARENT_DEATH_SIGNAL
+from faultline.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,22 +25,11 @@ if TYPE_CHECKING:
     from packwatch.credentials import Credentials
 
 START_S = 20.0
-PORTS = (15_000, 30_000)
-"""Below what systems give to outgoing connections (32,768 on Linux, 49,152 elsewhere)."""
 FAKETIME_LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/local/lib/faketime/libfaketime.so.1")
 
 
 class MissingServerError(RuntimeError):
     """A server that the rounds need is not installed."""
-
-
-def free_port() -> int:
-    """A port that nobody uses now, and that no outgoing connection is given: a server may be away for a while."""
-    while True:
-        port = random.randrange(*PORTS)  # noqa: S311 - spreads runs, guards nothing
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Server:

@@ -30,8 +30,9 @@ from registry.registry import Registry
 from faultline.disks import Disk
 from faultline.http_proxy import Answers, HttpProxy
 from faultline.plan import Store
+from faultline.ports import free_port
 from faultline.proxy import Proxy
-from faultline.servers import CloudBroker, Database, VehicleBroker, faketime_library, free_port
+from faultline.servers import CloudBroker, Database, VehicleBroker, faketime_library
 from faultline.stored import DATABASE
 
 if TYPE_CHECKING:
