@@ -19,8 +19,10 @@ class Hearing:
         """It was to wake at `due_s`, and woke at `now_s`: what waits since then takes as long again to be heard."""
         late_s = now_s - due_s
         if late_s < DEAF_FROM_S:
+            if self.counts(now_s):
+                self._deaf_since_s = None
             return
-        if now_s > self._catches_up_until_s or self._deaf_since_s is None:
+        if self._deaf_since_s is None:
             self._deaf_since_s = due_s
         self._catches_up_until_s = min(now_s + late_s, self._deaf_since_s + FORGIVEN_AT_MOST_S)
 
