@@ -5,7 +5,7 @@ from __future__ import annotations
 DEAF_FROM_S = 1.0
 """s that a wake-up comes late: less is a busy machine, and every silence limit is longer. **Assumed**."""
 FORGIVEN_AT_MOST_S = 30.0
-"""s: a process that is late again and again must not call everybody well for ever. **Assumed**."""
+"""s from the first late wake-up on: who is late again and again must not call everybody well for ever. **Assumed**."""
 
 
 class Hearing:
@@ -13,18 +13,18 @@ class Hearing:
 
     def __init__(self) -> None:
         self._catches_up_until_s = float("-inf")
-        self._deaf_since_s: float | None = None
+        self._late_since_s: float | None = None
 
     def woke(self, *, due_s: float, now_s: float) -> None:
         """It was to wake at `due_s`, and woke at `now_s`: what waits since then takes as long again to be heard."""
         late_s = now_s - due_s
         if late_s < DEAF_FROM_S:
             if self.counts(now_s):
-                self._deaf_since_s = None
+                self._late_since_s = None
             return
-        if self._deaf_since_s is None:
-            self._deaf_since_s = due_s
-        self._catches_up_until_s = min(now_s + late_s, self._deaf_since_s + FORGIVEN_AT_MOST_S)
+        if self._late_since_s is None:
+            self._late_since_s = now_s
+        self._catches_up_until_s = min(now_s + late_s, self._late_since_s + FORGIVEN_AT_MOST_S)
 
     def counts(self, now_s: float) -> bool:
         """Whether who was not heard was silent."""
