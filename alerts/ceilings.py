@@ -12,8 +12,9 @@ one row (a plain edge node may send them so).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, fields, replace
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,11 +23,14 @@ from alerts.leaps import lone_leaps
 from alerts.pack_states import NEVER_MS
 from alerts.renewal import Stays, follow_renewals, no_renewals
 from alerts.rules import LATCHING_FROM
-from alerts.scans import group_ends, group_starts, last_true, row_before, running_max
+from alerts.scans import group_ends, group_starts, last_true, running_max
+from alerts.steps import Steps, follow_steps
 from alerts.voltages import follow_voltages
 from registry.kinds import Level
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from alerts.detector import Evidence, Judgement
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
 
 _N = TypeVar("_N", bound=np.generic)
 
-_ROUNDING_C = 1e-3
-"""degC. Temperatures travel as float32: a difference of two near 1,000 degC may be off by a tenth of this."""
+ROWS_IN_CACHE = 8_192
+"""Of more, the ceilings look at some after the others: twice as fast as all at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +50,14 @@ class Rows(detector.Rows):
 
     in_order: NDArray[np.bool_] | None = None
     """(N,) rows that evidence may look at now; others wait for a hole before them, and come again. None = all."""
+
+    def part(self, first: int, last: int) -> Rows:
+        """Rows `first` up to, not including, `last`."""
+        columns = {each.name: getattr(self, each.name) for each in fields(self)}
+        part: dict[str, Any] = {
+            name: None if column is None else column[first:last] for name, column in columns.items()
+        }
+        return Rows(**part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,9 +100,49 @@ class Crossings:
     def __len__(self) -> int:
         return len(self.row)
 
+    def behind(self, rows: int) -> Crossings:
+        """The same, of rows that have so many before them."""
+        return replace(self, row=self.row + rows)
+
+
+def _joined(parts: Sequence[Crossings]) -> Crossings:
+    """Of rows one after the other."""
+    found = [each for each in parts if len(each)] or parts[:1]
+    if len(found) == 1:
+        return found[0]
+    columns = {each.name: [getattr(part, each.name) for part in found] for each in fields(Crossings)}
+    evidences = tuple(chain.from_iterable(columns.pop("evidences")))
+    return Crossings(**{name: np.concatenate(column) for name, column in columns.items()}, evidences=evidences)
+
 
 def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
     """Take one or more rows in: changes `states`, returns the changes of level and of the evidence for it.
+
+    Evidence looks at all slots at once, since it goes row by row; the ceilings, which do not, at what fits the cache.
+    """
+    judgement = _judge(states, rules, rows)
+    cuts = _cuts(rows.slot)
+    if len(cuts) == 2:
+        return _evaluate_part(states, rules, rows, judgement)
+    crossings = [
+        _evaluate_part(
+            states, rules, rows.part(first, last), None if judgement is None else judgement.part(first, last)
+        ).behind(int(first))
+        for first, last in pairwise(cuts)
+    ]
+    return _joined(crossings)
+
+
+def _cuts(slot: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where to cut rows between slots, the beginning and the end included."""
+    ends = np.append(np.flatnonzero(np.diff(slot)) + 1, len(slot))
+    wanted = np.arange(ROWS_IN_CACHE, len(slot) + ROWS_IN_CACHE, ROWS_IN_CACHE)
+    chosen = np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)
+    return np.append(0, ends[np.unique(chosen)])
+
+
+def _evaluate_part(states: PackStates, rules: Rules, rows: Rows, judgement: Judgement | None) -> Crossings:
+    """The ceilings of one or more rows.
 
     Nearly all packs are calm nearly always, so what only matters near a level is computed for the packs there alone.
     """
@@ -100,14 +152,13 @@ def evaluate(states: PackStates, rules: Rules, rows: Rows) -> Crossings:
     newest_before_ms = np.where(np.arange(len(slot)) == starts, states.newest_ms[slot], np.roll(newest_ms, 1))
     live = sampled_at_ms >= newest_before_ms
 
-    steps = _steps(states, rules, rows, starts, live)
+    steps = follow_steps(states, rules, rows, starts, live)
     voltages = follow_voltages(
         states, rules.runaway, all_slots=slot, all_ms=sampled_at_ms, all_v=rows.voltages_v, live=live
     )
 
     lowest_c = min(ceiling.at_c for ceiling in rules.ceilings)
     lively = (rows.temperatures_c >= lowest_c).any(axis=1) | steps.rising.any(axis=1)
-    judgement = _judge(states, rules, rows)
     if judgement is not None:
         lively |= judgement.rank > 0
     ends = group_ends(starts)
@@ -156,82 +207,12 @@ def _in_order(rows: Rows, values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(rows.in_order.reshape((-1,) + (1,) * (values.ndim - 1)), values, np.float32(np.nan))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Steps:
-    """(N, T) each reading against the probe's reading before."""
-
-    measured: NDArray[np.bool_]
-    """A live reading, and not the same once more."""
-    before_c: NDArray[np.float32]
-    step_ms: NDArray[np.int64]
-    trusted: NDArray[np.bool_]
-    """Both are there, and the gap between them is not too long."""
-    rising: NDArray[np.bool_]
-    """At the runaway rule's rate or faster."""
-
-    def __getitem__(self, chosen: NDArray[np.int64]) -> _Steps:
-        return _Steps(
-            measured=self.measured[chosen],
-            before_c=self.before_c[chosen],
-            step_ms=self.step_ms[chosen],
-            trusted=self.trusted[chosen],
-            rising=self.rising[chosen],
-        )
-
-
-def _steps(states: PackStates, rules: Rules, rows: Rows, starts: NDArray[np.int64], live: NDArray[np.bool_]) -> _Steps:
-    readings = np.isfinite(rows.temperatures_c) & live[:, None]
-    begins = np.flatnonzero(starts == np.arange(len(starts)))
-    if len(begins) == len(starts):  # one row a pack: the usual case at full rate
-        before_c, before_ms = states.reading_c[rows.slot], states.reading_ms[rows.slot]
-        measured = readings & (before_ms < rows.sampled_at_ms[:, None])
-    else:
-        measured, before_c, before_ms = _row_before(states, rows, begins)
-        if not (measured & readings).all():  # nearly always each probe's reading before is in the row before
-            measured, before_c, before_ms = _reading_before(states, rows, starts, readings)
-    step_ms = rows.sampled_at_ms[:, None] - before_ms
-    trusted = measured & (before_ms != NEVER_MS) & (step_ms <= states.longest_gap_ms[rows.slot][:, None])
-    enough_c = step_ms.astype(np.float32) * np.float32(rules.runaway.rate_c_per_s / 1000) - np.float32(_ROUNDING_C)
-    rising = trusted & (rows.temperatures_c - before_c >= enough_c)
-    return _Steps(measured=measured, before_c=before_c, step_ms=step_ms, trusted=trusted, rising=rising)
-
-
-def _row_before(
-    states: PackStates, rows: Rows, begins: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
-    """(N, T) whether each row is newer than the one before, what that read, and when. Holds if all probes measure."""
-    before_c = np.empty_like(rows.temperatures_c)
-    before_ms = np.empty(before_c.shape, np.int64)
-    before_c[1:] = rows.temperatures_c[:-1]
-    before_ms[1:] = rows.sampled_at_ms[:-1, None]
-    before_c[begins] = states.reading_c[rows.slot[begins]]
-    before_ms[begins] = states.reading_ms[rows.slot[begins]]
-    return before_ms < rows.sampled_at_ms[:, None], before_c, before_ms
-
-
-def _reading_before(
-    states: PackStates, rows: Rows, starts: NDArray[np.int64], readings: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.int64]]:
-    """(N, T) whether each of the live `readings` is a new one, the probe's reading before, and when that was."""
-    before_c, before_ms = states.reading_c[rows.slot], states.reading_ms[rows.slot]
-    # Times of live rows never decrease, so a reading is new if the probe's reading before has another time.
-    earlier = row_before(last_true(readings))
-    latest_ms = np.where(earlier >= starts[:, None], rows.sampled_at_ms[np.maximum(earlier, 0)], before_ms)
-    measured = readings & (latest_ms < rows.sampled_at_ms[:, None])
-    earlier = row_before(last_true(measured))
-    inside = earlier >= starts[:, None]
-    earlier = np.where(inside, earlier, 0)
-    before_c = np.where(inside, np.take_along_axis(rows.temperatures_c, earlier, axis=0), before_c)
-    before_ms = np.where(inside, rows.sampled_at_ms[earlier], before_ms)
-    return measured, before_c, before_ms
-
-
 def _near_a_level(
     states: PackStates,
     *,
     rules: Rules,
     all_rows: Rows,
-    all_steps: _Steps,
+    all_steps: Steps,
     voltages: Voltages,
     judgement: Judgement | None,
     chosen: NDArray[np.int64],
@@ -369,7 +350,7 @@ def _with_evidence(alarm: Stays, temperatures_c: NDArray[np.float32], alarms: ND
     return Stays(above=alarm.above | hottest, passes=alarm.passes | hottest, clears=alarm.clears & ~hottest)
 
 
-def _rise_ms(states: PackStates, rows: Rows, steps: _Steps, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rise_ms(states: PackStates, rows: Rows, steps: Steps, starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N, T) for how long each probe has risen at the rule's rate: since its latest reading that did not."""
     base_row = last_true(steps.measured & ~steps.rising)
     inside = base_row >= starts[:, None]
@@ -384,7 +365,7 @@ def _stays(
     clearing: int,
     hysteresis: Hysteresis,
     rows: Rows,
-    steps: _Steps,
+    steps: Steps,
     starts: NDArray[np.int64],
     exceeds: NDArray[np.bool_],
     newest_before_ms: NDArray[np.int64],

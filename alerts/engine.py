@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch, SampleBatch
 
-ROWS_AT_ONCE = 8_192
-"""More are evaluated in several steps, each of which stays in a processor's cache: twice as fast as all at once."""
+ROWS_AT_ONCE = 65_536
+"""More are evaluated in several steps. Evidence takes the next row of every unit together: the more units, the better,
+until what it remembers of them leaves the cache."""
 UNREGISTERED_UNITS_KEPT = 10_000
 """**Assumed**: unknown units whose state is kept. Beyond, the one that was quiet longest is forgotten; if that one was
 hot, its alert stays open, and is what it begins with when it comes back."""

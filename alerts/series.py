@@ -61,7 +61,7 @@ class Packing:
             self.add(order, received, series, in_order=False)
         for each in ready:
             self.add(order, each, series)
-        return len(received.batch) * (1 + len(ready))
+        return sum(len(each.batch) for each in ready) + (0 if received in ready else len(received.batch))
 
     def add(self, order: int, received: ReceivedBatch, series: Series, *, in_order: bool = True) -> None:
         """One batch more."""

@@ -51,3 +51,13 @@ class Judgement:
     """The rows at which the rank rose (every row with `explain`), with what was known then."""
     values: Mapping[str, NDArray[np.float32]]
     """For plots, with `explain` only: name -> (N,) or (N, T)."""
+
+    def part(self, first: int, last: int) -> Judgement:
+        """Of the rows `first` up to, not including, `last`."""
+        return Judgement(
+            rank=self.rank[first:last],
+            forecast_s=self.forecast_s[first:last],
+            fault=self.fault[first:last],
+            risen={row - first: snapshot for row, snapshot in self.risen.items() if first <= row < last},
+            values={name: value[first:last] for name, value in self.values.items()},
+        )
