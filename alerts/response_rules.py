@@ -9,12 +9,12 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from alerts.response_kinds import Language, Situation, Stage
+from registry.response_kinds import Language, Situation, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alerts.response_kinds import Cell
+    from registry.response_kinds import Cell
 
 SENTENCE_WORDS_MOST = 5
 SENTENCE_LETTERS_MOST = 30

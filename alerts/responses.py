@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from alerts.response_kinds import Cell, Language, Situation, Stage
+from registry.response_kinds import Cell, Language, Situation, Stage
 from alerts.response_rules import broken_rules
 
 if TYPE_CHECKING:

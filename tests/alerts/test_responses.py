@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from alerts.response_kinds import Cell, Language, Situation, Stage
+from registry.response_kinds import Cell, Language, Situation, Stage
 from alerts.response_rules import broken_rules
 from alerts.responses import ResponsesError, parse_responses, shipped_responses
 
