@@ -175,6 +175,7 @@ def _folded(before: AlertChange, change: AlertChange) -> AlertChange:
             level=event.level,
             sampled_at=event.sampled_at or before.event.sampled_at,
             actor=event.actor or before.event.actor,
+            actor_role=event.actor_role or before.event.actor_role,
             comment=event.comment or before.event.comment,
             reasons=[*before.event.reasons, *event.reasons],
         ),

@@ -26,9 +26,9 @@ from alerts.escalation_kinds import (
     Page,
     Plan,
     Raised,
-    Role,
     Shown,
 )
+from registry.kinds import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,17 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from registry.kinds import Level
-
-
-class Role(StrEnum):
-    """In which somebody is paged, and acknowledges."""
-
-    DRIVER = "driver"
-    """Or, for a dropped trailer, its guardian."""
-    DISPATCHER = "dispatcher"
-    SAFETY_LEAD = "safety lead"
-    EMERGENCY_CONTACT = "emergency contact"
+from registry.kinds import Level, Role
 
 
 class Channel(StrEnum):

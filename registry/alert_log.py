@@ -28,9 +28,14 @@ _CHANGING = (
     "acknowledged_by",
     "acknowledged_at",
     "acknowledgement_comment",
+    "acknowledged_roles",
+    "shelved_by",
+    "shelved_until",
+    "shelf_reason",
     "closed_by",
     "closed_at",
     "close_reason",
+    "releasing_authority",
 )
 """What a change may alter. Whom an alert is about, and when it began, never changes."""
 
@@ -51,13 +56,11 @@ class AlertLog(Database):
 
         self._write(work)
 
-    def change_alert(
-        self, alert: Alert, event: AlertEvent, expected_version: int, *, actor_role: str | None = None
-    ) -> Alert:
+    def change_alert(self, alert: Alert, event: AlertEvent, expected_version: int) -> Alert:
         """Keep an alert's new values with the event that changed them; returns the alert as kept, one version on.
 
         Of two callers who read the same version one wins; the other gets ConflictError, and nothing is changed.
-        `alert.version` does not matter, `expected_version` does. `actor_role`: in which the person of the event acts.
+        `alert.version` does not matter, `expected_version` does.
         Raises NotFoundError.
         """
 
@@ -76,7 +79,7 @@ class AlertLog(Database):
                     "meanwhile"
                 )
             session.add(_event(alert.alert_id, event))
-            append(session, [_action(kept, event, actor_role)])
+            append(session, [_action(kept, event)])
             return kept
 
         return self._write(work)
@@ -124,12 +127,12 @@ def _copy(alert: Alert) -> Alert:
     return Alert(**{attribute.key: getattr(alert, attribute.key) for attribute in inspect(Alert).column_attrs})
 
 
-def _action(alert: Alert, event: AlertEvent, actor_role: str | None = None) -> Action:
+def _action(alert: Alert, event: AlertEvent) -> Action:
     """The step as the audit log keeps it. Every text in it has a bound, so that no alarm is ever refused for it."""
     if event.actor is None:
         actor = Actor(kind=ActorKind.RULE, id=alert.cause)
     else:
-        actor = Actor(kind=ActorKind.PERSON, id=event.actor, role=actor_role)
+        actor = Actor(kind=ActorKind.PERSON, id=event.actor, role=event.actor_role)
     return Action(
         actor=actor,
         action=event.action,

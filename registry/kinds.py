@@ -50,6 +50,15 @@ class AlertKind(StrEnum):
     """Heat at a unit that the registry does not know, or that watches no pack."""
     SILENCE = "silence"
     """A unit that should report does not."""
+    COVERAGE = "coverage"
+    """Nothing comes from a vehicle any more: its packs are guarded on board, unconfirmed here."""
+    INSTRUMENT = "instrument"
+    """A probe, or a tap, measures nonsense or nothing; its pack is judged by the others."""
+
+    @property
+    def calm(self) -> bool:
+        """A notice about the watching, not about a pack: it never latches, and ends with its cause."""
+        return self not in {AlertKind.THERMAL, AlertKind.UNREGISTERED}
 
 
 class AlertState(StrEnum):
@@ -58,6 +67,23 @@ class AlertState(StrEnum):
     RAISED = "raised"
     ACKNOWLEDGED = "acknowledged"
     CLEARED = "cleared"
+    CLOSED = "closed"
+
+
+class Role(StrEnum):
+    """In which somebody is paged, acknowledges and acts."""
+
+    DRIVER = "driver"
+    """Or, for a dropped trailer, its guardian."""
+    DISPATCHER = "dispatcher"
+    SAFETY_LEAD = "safety lead"
+    EMERGENCY_CONTACT = "emergency contact"
+
+
+class IncidentState(StrEnum):
+    """Whether people have an incident to deal with. It is open as long as one of its alerts is."""
+
+    OPEN = "open"
     CLOSED = "closed"
 
 

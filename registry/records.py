@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapped, MappedAsDataclass, QueryableAttribute, mapped_column
 
 from registry.columns import Clipped, Identifier, UtcDateTime, admitted
-from registry.kinds import AlertKind, AlertState, ChannelKind, Chemistry, Level, PackClass, Quantity
+from registry.kinds import AlertKind, AlertState, ChannelKind, Chemistry, Level, PackClass, Quantity, Role
 from telemetry.samples import Provenance
 
 Name = Annotated[str, mapped_column(String(200))]
@@ -230,9 +230,19 @@ class Alert(Base, kw_only=True):
     acknowledged_by: Mapped[Name | None] = mapped_column(default=None)
     acknowledged_at: Mapped[datetime | None] = mapped_column(default=None)
     acknowledgement_comment: Mapped[Line | None] = mapped_column(default=None)
+    """These three are the dispatcher's; what each role said is in the alert's events."""
+    acknowledged_roles: Mapped[list[str]] = mapped_column(nullable=True, default_factory=list)
+    """Roles that have acknowledged it since it last rose."""
+    shelved_by: Mapped[Name | None] = mapped_column(default=None)
+    """Who owns the shelf."""
+    shelved_until: Mapped[datetime | None] = mapped_column(default=None)
+    """It is shelved before this instant; any rise takes it off."""
+    shelf_reason: Mapped[Line | None] = mapped_column(default=None)
     closed_by: Mapped[Name | None] = mapped_column(default=None)
     closed_at: Mapped[datetime | None] = mapped_column(default=None)
     close_reason: Mapped[Line | None] = mapped_column(default=None)
+    releasing_authority: Mapped[Line | None] = mapped_column(default=None)
+    """Who released the load, where it was `critical`: the fire service, a named person of safety."""
     version: Mapped[int] = mapped_column(default=1)
 
 
@@ -251,6 +261,8 @@ class AlertEvent(Base, kw_only=True):
     sampled_at: Mapped[datetime | None] = mapped_column(default=None)
     actor: Mapped[Name | None] = mapped_column(default=None)
     """The person; None: the engine."""
+    actor_role: Mapped[Role | None] = mapped_column(default=None)
+    """In which the person acted; None at an event before roles were kept: dispatcher."""
     comment: Mapped[Line | None] = mapped_column(default=None)
     reasons: Mapped[list[str]] = mapped_column(default_factory=list)
 

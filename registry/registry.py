@@ -9,12 +9,17 @@ from __future__ import annotations
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.audit import AuditLog
+from registry.duties import Duties
+from registry.incidents import Incidents
 from registry.inventory import Inventory
 from registry.leases import Leases
 from registry.missing import Missing
 from registry.quarantine import Quarantine
 from registry.rules_log import RulesLog
+from registry.trips import Trips
 
 
-class Registry(Inventory, AlertLog, Quarantine, Missing, RulesLog, Leases, Accounts, AuditLog):
+class Registry(
+    Inventory, AlertLog, Incidents, Quarantine, Missing, RulesLog, Leases, Accounts, AuditLog, Trips, Duties
+):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

@@ -21,10 +21,9 @@ from alerts.escalation_kinds import (
     Flagged,
     Raised,
     Recipient,
-    Role,
     Shown,
 )
-from registry.kinds import Level
+from registry.kinds import Level, Role
 
 DRIVER = Recipient(id="dora", role=Role.DRIVER, channels=((Channel.SIREN, Channel.VOICE), (Channel.PUSH,)))
 DISPATCHER = Recipient(id="dan", role=Role.DISPATCHER, channels=((Channel.BOARD,), (Channel.VOICE,)))

@@ -19,7 +19,7 @@ from registry.audit_chain import ChainError, canonical, row_hash, verified
 from registry.audit_records import ActorKind
 from registry.enrolment import Enrolment
 from registry.errors import ConflictError, RefusedError
-from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass
+from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass, Role
 from registry.records import Alert, AlertEvent, Pack, RulesChange
 from registry.registry import Registry
 from telemetry.samples import Provenance
@@ -316,9 +316,10 @@ def test_what_people_and_rules_do_to_an_alert_is_kept(registry: Registry, now: d
     step = {"alert_id": "a-1", "at": now, "level": Level.CRITICAL}
     registry.raise_alert(raised, AlertEvent(action="raise", to_state=AlertState.RAISED, reasons=["83.4 degC"], **step))
     person = {"from_state": AlertState.RAISED, "to_state": AlertState.ACKNOWLEDGED, "actor": "Ana (ana)"}
-    registry.change_alert(
-        raised, AlertEvent(action="acknowledge", comment="driver called", **person, **step), 1, actor_role="dispatcher"
+    acknowledged = AlertEvent(
+        action="acknowledge", comment="driver called", actor_role=Role.DISPATCHER, **person, **step
     )
+    registry.change_alert(raised, acknowledged, 1)
     with pytest.raises(ConflictError):
         registry.change_alert(raised, AlertEvent(action="acknowledge", **person, **step), 1)
     first, second = registry.audit_rows(subject="alert/a-1")
