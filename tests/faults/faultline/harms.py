@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from faultline.http_proxy import Answers
 from faultline.plan import NEVER_SEEN, Kind
-from faultline.proxy import Weather
+from faultline.proxy import Network, Weather
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +21,8 @@ SHARE = 0.3
 """Of messages that are doubled, or overtaken."""
 DRAINED_S = 130.0
 """How long a gateway's records may take to be settled before its box is thrown away: as QUIET_S of a round."""
+OVERFLOWN_S = 60.0
+"""How long an outbox may take to overflow: ten times what two units at full rate need on two busy cores."""
 
 
 async def do_harm(stage: Stage, harm: Harm) -> None:
@@ -204,6 +206,33 @@ async def _replace_gateway(stage: Stage, harm: Harm) -> None:
     await gateway.start()
 
 
+async def _overflow_outbox(stage: Stage, harm: Harm) -> None:
+    """Cut the uplink until the gateway says that it gave up more than had left it before, whatever others restore.
+
+    What it gave up waits in its memory for the link all the same, unless its power fails.
+    """
+    gateway = _gateway(stage, harm)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    gateway.uplink.cut()
+    while (records := gateway.records()) is None:
+        await asyncio.sleep(0.1)
+    enough = gateway.samples_given_up() + records * max(unit.rows for unit in stage.plan.units)
+    while loop.time() < began_s + harm.lasts_s or gateway.samples_given_up() <= enough:
+        if loop.time() > began_s + OVERFLOWN_S:
+            raise TimeoutError(
+                f"the outbox of {gateway.name} held {records} records, and did not overflow within {OVERFLOWN_S:g} s: "
+                f"it holds {gateway.records()}, and gave up {gateway.samples_given_up()} of more than {enough} samples"
+            )
+        if gateway.uplink.network is not Network.CUT:
+            gateway.uplink.cut()
+        await asyncio.sleep(0.1)
+    if harm.power_fails:
+        await gateway.kill()
+    gateway.uplink.restore()
+    await gateway.start()
+
+
 async def _is_drained(gateway: GatewayPart) -> bool:
     """Whether its outbox is empty, looked at twice: a copy of a file that changes may be of two times."""
     for _ in range(2):
@@ -239,5 +268,5 @@ _DOERS: dict[Kind, Callable[[Stage, Harm], Awaitable[None]]] = {
     Kind.UNIT_MOVED: _move_unit,
     Kind.ACKNOWLEDGEMENTS_LOST: _weather(drop_topic="/NCMD/"),
     Kind.RING_OVERFLOW: _cut(_unit_link),
-    Kind.OUTBOX_OVERFLOW: _cut(_uplink),
+    Kind.OUTBOX_OVERFLOW: _overflow_outbox,
 }

@@ -19,8 +19,10 @@ RESEND_AS_IN_LIFE = 10
 """One in so many rounds has a gateway's own time instead."""
 OVERFLOWS = 8
 """One in so many rounds has an outbox that overflows: it takes some seconds longer."""
-OVERFLOW_MB, OVERFLOW_S = 0.25, 11.0
-"""The smallest outbox, and a cut that two units at full rate fill it in."""
+OVERFLOW_MB = 0.25
+"""The smallest outbox: two units at full rate fill it in seconds."""
+POWER_FAILS = 0.5
+"""So many of the gateways whose outbox overflows then lose their power: what they gave up is in no memory any more."""
 ROWS = (1, 1, 2, 3, 5)
 """Samples of a frame. A gateway's own engine takes 1 ms for each of one unit: it is made for one a second, not for a
 hundred. An outbox is filled with many channels instead."""
@@ -102,7 +104,14 @@ class Harm:
         what = f"{self.at_s:5.2f} s  for {self.lasts_s:4.2f} s  {self.kind}"
         if self.kind in {Kind.DELAY, Kind.GATEWAY_CLOCK_STEP}:
             return f"{what}, {self.amount:+.2f} s"
+        if self.kind is Kind.OUTBOX_OVERFLOW:
+            return f"{what}, and until something is given up{', then killed' if self.power_fails else ''}"
         return what
+
+    @property
+    def power_fails(self) -> bool:
+        """Whether the gateway whose outbox overflowed is killed before its link is back."""
+        return self.kind is Kind.OUTBOX_OVERFLOW and self.amount < POWER_FAILS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +237,7 @@ def _harm(dice: random.Random, kind: Kind, scale: float) -> Harm:
         case Kind.RING_OVERFLOW:
             target, lasts_s = 0, 4.0 * scale
         case Kind.OUTBOX_OVERFLOW:
-            target, lasts_s = 0, OVERFLOW_S * max(1.0, scale / 4)
+            target = 0
         case Kind.ACKNOWLEDGEMENTS_LOST | Kind.DUPLICATED | Kind.REORDERED | Kind.TWO_INGEST_WORKERS:
             lasts_s = dice.uniform(2.0, 4.0) * scale
         case Kind.UNIT_MOVED if amount < 1 / NEVER_SEEN:

@@ -188,6 +188,8 @@ def _judge(stage: Stage, result: RoundResult) -> None:
     expected = {unit.plan.unit_id: _expectation(stage, unit) for unit in stage.units}
     ledgers = {unit.plan.unit_id: unit.ledger() for unit in stage.units}
     found = compare(expected, ledgers, _stored(stage))
+    if any(harm.power_fails for harm in stage.plan.harms) and not found.samples_given_up:
+        found.find("round", "an outbox overflowed before its gateway was killed, and yet nothing is missing")
     found.findings = [*result.verdict.findings, *found.findings]
     found.counts.update(result.verdict.counts)
     result.verdict = found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import secrets
 import shutil
@@ -235,6 +236,11 @@ class GatewayPart(Part):
                     return int(outbox.execute("SELECT count(*) FROM records").fetchone()[0])
             except (FileNotFoundError, sqlite3.DatabaseError):
                 return None
+
+    def samples_given_up(self) -> int:
+        """How many it has said that it gave up, in all its lives."""
+        lines = self._log.read_text().splitlines() if self._log.exists() else []
+        return sum(json.loads(line)["samples"] for line in lines if '"outbox_gave_up"' in line)
 
     def set_clock(self, offset_s: float) -> None:
         """Its wall clock is wrong by this from now on."""
