@@ -15,6 +15,7 @@ import structlog
 
 from ingest.leases import Right
 from ingest.stores.contract import OutboxRange, StoreError, StoreFencedError, StoreRefusedError, StoreUnavailableError
+from ingest.stores.progress import settled_without
 from telemetry.samples import PositionFix, ReceivedBatch
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class StoreWriter:
             if len(batches) == 1:
                 self._log.warning("batch_refused", unit=batches[0].batch.unit_id, reason=str(error))
                 self._on_refused(batches[0], str(error))
+                if settled:
+                    await self._append((), settled)
                 return
             if not batches:
                 raise
@@ -229,7 +232,7 @@ class StoreWriter:
         for received, reason in result.refused:
             self._on_refused(received, reason)
         self._on_stored(result.stored_rows, result.duplicate_batches)
-        self._tell(ranges)
+        self._tell(settled_without(ranges, result.refused))
 
     async def _append_positions(self, positions: Sequence[StorePosition]) -> None:
         ranges = ranges_of(positions)

@@ -102,7 +102,10 @@ class AppendResult:
     duplicate_batches: int
     """Batches that brought nothing the store did not hold already."""
     refused: tuple[RefusedBatch, ...] = ()
-    """From a store without transactions, whose server names what it refuses: to be quarantined, not repeated."""
+    """From a store without transactions, whose server names what it refuses: to be quarantined, not repeated.
+
+    Their outbox records are not settled, whatever `settled` said: that comes after the quarantine has them.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from ingest.stores.influx_lines import LineEntry, LineFormatter, line_head, posi
 from ingest.stores.influx_progress import MADE_UP_BOOT, Progress, keep_fences, outbox_ranges
 from ingest.stores.influx_server import InfluxAccess, InfluxServer
 from ingest.stores.plain_rows import grow_rows
+from ingest.stores.progress import settled_without
 from telemetry.samples import Quality
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ _LARGEST_INTEGER = 2**63 - 1
 class _NewFrame(NamedTuple):
     """A frame on its way, with where it lies."""
 
+    received: ReceivedBatch
     places: UnitPlaces
-    unit_id: str
     boot_id: str
     frame: int
     first_ms: int
@@ -118,15 +119,18 @@ class InfluxDBStore:
                         new.places.withdraw(new.boot_id, new.frame)
                 raise
             keep_fences(self._server, fences)
+            refusals = tuple(refusal for refusal, _ in refused.values())
             for new in plan.frames:
-                new.places.confirm(new.boot_id, new.frame, new.first_ms, new.last_ms)
+                if id(new.received) not in refused or new.boot_id == MADE_UP_BOOT:
+                    new.places.confirm(new.boot_id, new.frame, new.first_ms, new.last_ms)
             for unit_id, newest_ms in plan.newest_plain_ms.items():
                 progress.saw_plain(unit_id, newest_ms)
+            settled = settled_without(settled, refusals)
             self._keep_progress(progress.written(plan.touched) + progress.settled(settled))
         return AppendResult(
             stored_rows=plan.rows - sum(lines for _, lines in refused.values()),
             duplicate_batches=plan.duplicates,
-            refused=tuple(refusal for refusal, _ in refused.values()),
+            refused=refusals,
         )
 
     def append_positions(
@@ -276,7 +280,7 @@ class InfluxDBStore:
         first_ms, end_ms = _times(received)
         lane = places.place(boot_id, frame, first_ms, end_ms - 1)
         plan.entries.append(LineEntry(received, lane))
-        plan.frames.append(_NewFrame(places, unit_id, boot_id, frame, first_ms, end_ms - 1))
+        plan.frames.append(_NewFrame(received, places, boot_id, frame, first_ms, end_ms - 1))
         plan.touched.add((unit_id, boot_id))
 
     def _grow_plain(self, progress: Progress, plan: _Plan, unit_id: str, received: list[ReceivedBatch]) -> None:

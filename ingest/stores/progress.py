@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ingest.stores.contract import OutboxRange, RefusedBatch
 
 
 class FrameRanges:
@@ -94,3 +100,23 @@ class RangeChanges:
             gone=tuple(first for first in old if first not in new),
             added={first: last for first, last in new.items() if first not in old},
         )
+
+
+def settled_without(settled: Sequence[OutboxRange], refused: Iterable[RefusedBatch]) -> list[OutboxRange]:
+    """The ranges but for the records of refused batches: a crash before the quarantine has those must not lose them."""
+    left = list(settled)
+    for received, _ in refused:
+        if (sequence := received.outbox_sequence) is None:
+            continue
+        outbox = received.fleet_id, received.gateway_id, received.outbox_id
+        pieces = [
+            piece
+            for each in left
+            for piece in (
+                (each._replace(last=min(each.last, sequence - 1)), each._replace(first=max(each.first, sequence + 1)))
+                if each[:3] == outbox
+                else (each,)
+            )
+        ]
+        left = [piece for piece in pieces if piece.first <= piece.last]
+    return left

@@ -122,7 +122,9 @@ async def test_a_store_that_says_when_to_come_back_is_left_alone_until_then(told
     assert second - first >= 0.7
 
 
-async def test_what_the_server_refused_is_told_and_settled_and_not_sent_again(told: Told, make_batch: Make) -> None:
+async def test_what_the_server_refused_is_told_and_not_sent_again_and_settled_by_the_quarantine(
+    told: Told, make_batch: Make
+) -> None:
     poison = make_batch(frame=2, outbox_sequence=2, outbox_id="o")
 
     class Partial:
@@ -134,10 +136,10 @@ async def test_what_the_server_refused_is_told_and_settled_and_not_sent_again(to
 
     store = Partial()
     writer = told.writer(store)
-    writer.offer([make_batch(frame=1, outbox_sequence=1, outbox_id="o"), poison])
+    writer.offer([make_batch(frame=n, outbox_sequence=n, outbox_id="o") if n != 2 else poison for n in (1, 2, 3)])
     await writer.finish(10)
     assert told.refused == [(poison, "invalid number")]
-    assert [(each.first, each.last) for each in told.settled] == [(1, 2)]
+    assert [(each.first, each.last) for each in told.settled] == [(1, 1), (3, 3)]
     assert store.appended == 1
 
 

@@ -188,8 +188,31 @@ class TestTheServerSaysNo:
             assert "invalid" in refused.reason
             samples = [body for path, _, body in relay.seen[before:] if "/write" in path and b"samples," in body]
             assert len(samples) == 1, "the batch is not sent again"
-            assert store.append([poison]).duplicate_batches == 1
             assert store.read(*EVERYTHING).rows == 5
+
+    def test_what_is_refused_is_not_settled_and_comes_again_after_a_crash(
+        self, influx_access: InfluxAccess, make_batch: Make
+    ) -> None:
+        batches = [
+            make_batch(
+                frame=n, sampled_at_ms=[NOW_MS + 2 * n, NOW_MS + 2 * n + 1], outbox_sequence=n, outbox_id="a" * 8
+            )
+            for n in range(1, 4)
+        ]
+        poison = batches[1] = replace(
+            batches[1], batch=replace(batches[1].batch, temperatures_c=np.array([[np.inf, 1], [2, 3]], np.float32))
+        )
+        gateway = (poison.fleet_id, poison.gateway_id, "a" * 8)
+        for stored_rows, duplicates in ((5, 0), (1, 2)):  # the second time, nothing knows that a note was never kept
+            with closing(InfluxDBStore(influx_access)) as store:
+                result = store.append(batches, [OutboxRange(*gateway, 1, 3)])
+                assert [each.received for each in result.refused] == [poison]
+                assert (result.stored_rows, result.duplicate_batches) == (stored_rows, duplicates)
+                assert store.outbox_progress() == (OutboxRange(*gateway, 1, 1), OutboxRange(*gateway, 3, 3))
+                assert store.read(*EVERYTHING).rows == 5
+        with closing(InfluxDBStore(influx_access)) as store:
+            store.append([], [OutboxRange(*gateway, 2, 2)])
+            assert store.outbox_progress() == (OutboxRange(*gateway, 1, 3),)
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_the_server_says_when_to_come_back(
