@@ -52,6 +52,8 @@ class GatewayCounters:
     """Messages given to the uplink's broker."""
     resent: int = 0
     """Records sent again because they were not settled in time, or under way when a connection ended."""
+    records_without_form: int = 0
+    """Records that could not be encoded for the wire: given up, and told as lost."""
     overtaken: int = 0
     """Live records that left the window unsettled, since live data must flow."""
     settled: int = 0

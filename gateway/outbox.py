@@ -16,7 +16,7 @@ from gateway.outbox_schema import OutboxDamagedError, OutboxFullError, open_data
 from gateway.outbox_writer import OutboxWriter, meaning
 from gateway.ranges import RangeSet
 from gateway.records import FrameArrival, OutboxEntry, fixed_frame, frame_size_bytes
-from gateway.room import SOFT_SHARE, make_room
+from gateway.room import SOFT_SHARE, give_up, make_room
 from gateway.wall_clock import wall_ms
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Outbox:
         self._first_of_run = file.next_sequence
         self._changed = asyncio.Event()
         self.samples_lost = 0
-        """Samples given up for want of room, since the start."""
+        """Samples given up since the start: for want of room, or since they have no form on the wire."""
         self.age_counts = True
         """False after the gateway's clock was set by much: it must not make everything look old."""
         self._writer = OutboxWriter(file, self._learn)
@@ -277,6 +277,12 @@ class Outbox:
     async def mark_published(self, sequences: Sequence[int]) -> None:
         """A host that does not acknowledge was sent these."""
         await self._writer.run(lambda file: file.mark_published(sequences))
+
+    async def give_up(self, sequences: Sequence[int], why: str) -> None:
+        """These records can never be published: a record of its own says which samples are lost with them, and why."""
+        now_ms = wall_ms()
+        lost = await self._writer.run(lambda file: give_up(file, sequences, why=why, now_ms=now_ms))
+        self.samples_lost += lost
 
     async def settle(self, floor: int, ranges: Sequence[tuple[int, int]] = ()) -> bool:
         """Everything up to `floor`, and the ranges (first, last) above it, is stored: forget it.

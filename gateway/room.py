@@ -15,6 +15,8 @@ from gateway.wall_clock import PLAUSIBLE_FROM_MS
 from telemetry.frames import decode_frame, encode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.outbox_file import OutboxFile
 
 SOFT_SHARE = 0.95
@@ -69,6 +71,14 @@ def make_room(
     return drops.samples
 
 
+def give_up(file: OutboxFile, sequences: Iterable[int], *, why: str, now_ms: int) -> int:
+    """Give up these records, whatever room there is. Returns the samples lost."""
+    drops = _Giving(file, now_ms)
+    drops.named(sequences, why)
+    drops.finish()
+    return drops.samples
+
+
 class _Giving:
     """One pass over the file."""
 
@@ -119,6 +129,12 @@ class _Giving:
                 else:
                     self._drop(row, why)
         return False
+
+    def named(self, sequences: Iterable[int], why: str) -> None:
+        """Drop these records, as far as they are there."""
+        for sequence in sequences:
+            for row in self._rows(f"kind != 3 AND sequence = {int(sequence)}", 0):
+                self._drop(row, why)
 
     def finish(self) -> None:
         """Write the record of what was given up."""

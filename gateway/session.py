@@ -192,7 +192,10 @@ class EdgeNodeSession:
         return (self._outgoing(self._topic(MessageType.DDEATH, unit_id), (), now_ms),)
 
     def publish(self, entry: OutboxEntry, now_ms: int) -> tuple[Outgoing, ...]:
-        """A record of the outbox, after the device's birth where that is due. Only in state BORN."""
+        """A record of the outbox, after the device's birth where that is due. Only in state BORN.
+
+        What a record without a form on the wire raises leaves the session as it was.
+        """
         self._require_born()
         record = entry.record
         if isinstance(record, PositionRecord):
@@ -209,13 +212,18 @@ class EdgeNodeSession:
         device = self._device(batch.unit_id, batch)
         messages = []
         shape = DeviceShape.of(batch)
-        if device.born_as != shape:
-            device.shape = shape
-            messages.append(self._device_birth(batch.unit_id, device, now_ms))
-        metrics = batch_metrics(
-            batch, outbox_sequence=entry.sequence, alias_base=device.alias_base, historical=entry.historical
-        )
-        messages.append(self._outgoing(device.data_topic, metrics, now_ms, birth=False))
+        seq, born_as = self._seq, device.born_as
+        try:
+            if born_as != shape:
+                device.shape = shape
+                messages.append(self._device_birth(batch.unit_id, device, now_ms))
+            metrics = batch_metrics(
+                batch, outbox_sequence=entry.sequence, alias_base=device.alias_base, historical=entry.historical
+            )
+            messages.append(self._outgoing(device.data_topic, metrics, now_ms, birth=False))
+        except Exception:
+            self._seq, device.born_as = seq, born_as  # the birth is not sent either
+            raise
         return tuple(messages)
 
     def device_report(self, unit_id: str, now_ms: int) -> tuple[Outgoing, ...]:

@@ -330,10 +330,13 @@ class Uplink:
         self._look_for_room()
         messages = list(self._waiting)
         self._waiting.clear()
+        without_form: dict[int, str] = {}
         for entry in entries:
-            messages += self._encode(entry)
+            messages += self._encode(entry, without_form)
         await link.publish(messages)
         self._counters.published += len(messages)
+        for sequence, why in without_form.items():
+            await self._give_up(sequence, why)
         self._counters.resent, self._counters.overtaken = self._window.resent, self._window.overtaken
         if self._window.kind is HostKind.PLAIN:
             await self._done(entry.sequence for entry in entries if entry.sequence is not None)
@@ -371,13 +374,27 @@ class Uplink:
                 await self._done(done)
             self._backlog_due.set()
 
-    def _encode(self, entry: OutboxEntry) -> tuple[Outgoing, ...]:
+    def _encode(self, entry: OutboxEntry, without_form: dict[int, str]) -> tuple[Outgoing, ...]:
+        """The record's messages; none for one that has no form on the wire, which is noted in `without_form`."""
         try:
             return self._session.publish(entry, wall_ms())
-        except WireError as error:
-            topic = f"outbox/{entry.sequence}"
-            self._refuse(Refusal(topic=topic, reason=error.reason, detail=f"cannot be published: {error}"))
+        except Exception as error:  # noqa: BLE001  # one poisoned record must not keep all others from the cloud
+            reason = error.reason if isinstance(error, WireError) else "internal"
+            why = f"it cannot be published: {error}"
+            self._refuse(Refusal(topic=f"outbox/{entry.sequence}", reason=reason, detail=why))
+            if entry.sequence is not None:
+                without_form[entry.sequence] = why
             return ()
+
+    async def _give_up(self, sequence: int, why: str) -> None:
+        """It would be sent again for ever: its samples are told as lost."""
+        first = self._outbox.next_sequence
+        try:
+            await self._outbox.give_up([sequence], why)
+        except OutboxFullError:
+            return  # it is tried again when it is due again
+        self._counters.records_without_form += 1
+        self.unseen(first)
 
     def _look_for_room(self) -> None:
         if self._window.has_room():

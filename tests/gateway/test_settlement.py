@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from gateway.outbox_schema import LEAST_BYTES
 from gateway.service import GatewayService
+from telemetry.sparkplug.batches import batch_metrics
 from telemetry.sparkplug.payload import decode_payload
 from telemetry.unit_link import decode_stored_receipt
 
@@ -173,6 +175,43 @@ async def test_what_a_full_outbox_gives_up_is_told_while_the_connection_stands(r
         for number in range(200):
             await unit.send_frame("u1", number, rows=60, channels=24)
         await rig.until(lambda: "Outbox/Replaced" in told(host), "told")
+
+
+async def test_a_record_that_has_no_form_on_the_wire_is_told_as_lost_and_settled(rig, monkeypatch):
+    poisoned = 0
+
+    def encode(batch, **kwargs):
+        if batch.frame == poisoned:
+            raise ValueError("a value that no datatype has")
+        return batch_metrics(batch, **kwargs)
+
+    monkeypatch.setattr("gateway.session.batch_metrics", encode)
+    async with rig.host() as watcher, rig.host() as host, rig.unit() as unit, rig.gateway(resend_s=0.3) as service:
+        await unit.send_beat("u1", 0)
+        async with acknowledging(rig, host) as ingest:
+            for number in range(4):
+                await unit.send_frame("u1", number)
+            async with asyncio.timeout(10):
+                await rig.until(lambda: len(receipts_of(unit)) == 4, "taken")
+                await service.drained()
+        assert ingest.frames() == {1, 2, 3}
+        (text,) = [
+            metric.value
+            for payload in watcher.of("NDATA")
+            for metric in decode_payload(payload).metrics
+            if metric.name == "Outbox/ReplacedDetail"
+        ]
+        (told,) = orjson.loads(text)
+        assert (told["unit_id"], told["first_frame"], told["last_frame"], told["samples_lost"]) == ("u1", 0, 0, 4)
+        assert "a value that no datatype has" in told["why"]
+        assert service.counters.records_without_form == 1
+        assert service.counters.refused["internal"] == 1
+        numbers = [
+            decode_payload(p).seq
+            for t, p in watcher.received
+            if t.split("/")[2] in ("NBIRTH", "DBIRTH", "NDATA", "DDATA")
+        ]
+        assert numbers == list(range(len(numbers))), "no sequence number is missing"
 
 
 async def test_a_host_that_does_not_know_acknowledgements_gets_everything_once(rig, monkeypatch):
