@@ -17,6 +17,7 @@ import numpy as np
 
 from alerts.detector.grading import caution, grade_all
 from alerts.detector.kinds import Grade
+from alerts.detector.lanes import any_in_row
 from registry.kinds import Level
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats)
 
 def hold(c: Columns, rules: FusionRules, now: Ranks, dt_s: Floats) -> None:
     """Let the level that stands follow the evidence `now`."""
-    below = (now < c.held) & ~((c.held >= Level.WARNING.rank) & c.died.any(axis=1))
+    if not (c.held.any() or now.any()):  # nearly always
+        c.ease_s[:] = 0
+        return
+    below = (now < c.held) & ~((c.held >= Level.WARNING.rank) & any_in_row(c.died))
     c.ease_s[:] = np.where(below, c.ease_s + dt_s, 0)
     after_s = np.array(
         [0, rules.watch_eases_s, rules.warning_eases_s, rules.critical_eases_s, rules.critical_eases_s], np.float32

@@ -67,16 +67,17 @@ class _Step:
     sampled_at_ms: NDArray[np.int64]
     temperatures_c: Floats
     voltages_v: Floats
-    ambient_c: Floats
-    gases_ppm: Floats
+    ambient_c: Floats | None
+    """None = nobody measures it."""
+    gases_ppm: Floats | None
 
     def __getitem__(self, at: NDArray[np.intp]) -> _Step:
         return _Step(
             sampled_at_ms=self.sampled_at_ms[at],
             temperatures_c=self.temperatures_c[at],
             voltages_v=self.voltages_v[at],
-            ambient_c=self.ambient_c[at],
-            gases_ppm=self.gases_ppm[at],
+            ambient_c=None if self.ambient_c is None else self.ambient_c[at],
+            gases_ppm=None if self.gases_ppm is None else self.gases_ppm[at],
         )
 
 
@@ -171,7 +172,8 @@ def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:
         whole = bool(due.all())
         at = np.flatnonzero(due)
         some = c if whole else c.take(at)
-        _tick(some, rules, step.ambient_c[at])
+        ambient_c = np.full(len(at), np.nan, np.float32) if step.ambient_c is None else step.ambient_c[at]
+        _tick(some, rules, ambient_c)
         if not whole:
             c.put(at, some, _OF_A_MINUTE)
         now[at] = np.maximum(now[at], some.slow_rank)
@@ -202,7 +204,8 @@ def _follow_rows(c: Columns, rules: DetectorRules, step: _Step, dt_s: Floats, *,
     else:
         readings = take_readings(c, rules.fault, step.temperatures_c, dt_s)
         take_voltages(c, rules.voltage, step.voltages_v, dt_s)
-    take_gases(c, rules.gas, step.gases_ppm, dt_s)
+    if step.gases_ppm is not None:
+        take_gases(c, rules.gas, step.gases_ppm, dt_s)
     residuals = residuals_of(c, rules.spatial, readings)
     set_jumps_aside(c, rules.fault, residuals, dt_s)
     rise_quickly(c, residuals, share(dt_s, rules.quick.window_s))
@@ -213,7 +216,9 @@ def _measures(step: _Step) -> NDArray[np.bool_]:
     """(B,) whether a row holds anything at all: a lost frame does not."""
     measures = any_in_row(np.isfinite(step.temperatures_c))
     if not measures.all():
-        measures |= any_in_row(np.isfinite(step.voltages_v)) | any_in_row(np.isfinite(step.gases_ppm))
+        measures |= any_in_row(np.isfinite(step.voltages_v))
+        if step.gases_ppm is not None:
+            measures |= any_in_row(np.isfinite(step.gases_ppm))
     return measures
 
 
@@ -238,16 +243,27 @@ def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
 
 
 def _step_of(rows: Rows, at: Any) -> _Step:
-    sampled_at_ms = rows.sampled_at_ms[at]
-    unknown = np.full(len(sampled_at_ms), np.nan, np.float32)
-    gases = (rows.hydrogen_ppm, rows.carbon_monoxide_ppm, rows.voc_ppm)
     return _Step(
-        sampled_at_ms=sampled_at_ms,
-        temperatures_c=rows.temperatures_c[at],
-        voltages_v=rows.voltages_v[at],
-        ambient_c=unknown if rows.ambient_c is None else rows.ambient_c[at],
-        gases_ppm=np.stack([unknown if gas is None else gas[at] for gas in gases], axis=1),
+        sampled_at_ms=rows.sampled_at_ms[at],
+        temperatures_c=_some(rows.temperatures_c, at),
+        voltages_v=_some(rows.voltages_v, at),
+        ambient_c=None if rows.ambient_c is None else rows.ambient_c[at],
+        gases_ppm=_gases_of(rows, at),
     )
+
+
+def _gases_of(rows: Rows, at: Any) -> Floats | None:
+    """(B, 3) of one row of each pack; None when nobody measures any."""
+    gases = (rows.hydrogen_ppm, rows.carbon_monoxide_ppm, rows.voc_ppm)
+    if all(gas is None for gas in gases):
+        return None
+    unknown = np.full(len(rows.sampled_at_ms[at]), np.nan, np.float32)
+    return np.stack([unknown if gas is None else gas[at] for gas in gases], axis=1)
+
+
+def _some(values: Floats, at: Any) -> Floats:
+    """`values[at]`, in a third of the time where `at` is no slice."""
+    return values[at] if isinstance(at, slice) else values.take(at, axis=0)
 
 
 def _slice_if_whole(at: NDArray[np.intp]) -> Any:

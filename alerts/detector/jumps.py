@@ -32,7 +32,8 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     c.jump_s += dt_s[:, None]
     step_c = residuals.step_c
     sure_c = np.float32(rules.jump_c)
-    at = np.flatnonzero(any_in_row((np.abs(step_c) >= sure_c) | (c.jump_c != 0)))
+    least_c = np.maximum(sure_c, np.float32(rules.jump_sigmas) * c.probe_noise_c)
+    at = np.flatnonzero(any_in_row((np.abs(step_c) >= least_c) | (c.jump_c != 0)))
     if not len(at):
         return
     now_c, step_c = residuals.now_c[at], step_c[at]
@@ -87,7 +88,7 @@ def rise_quickly(c: Columns, residuals: Residuals, moved: Floats) -> None:
     rise_c *= moved[:, None]
     rise_c += c.before_c
     # While a jump is undecided, what follows is held against what was before it.
-    follows = seen if not c.jump_c.any() else seen & (c.jump_c == 0)
+    follows = seen if not (c.jump_c != 0).any() else seen & (c.jump_c == 0)
     if seen is ALL:
         put_where(follows, c.before_c, rise_c)
         return

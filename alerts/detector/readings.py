@@ -57,7 +57,7 @@ def take_all_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_
     c.age_s[:] = 0
     c.still_s += dt_s[:, None]
     changed &= change_c < rules.spike_c
-    np.copyto(c.still_s, 0, where=changed)
+    c.still_s *= ~changed
     np.copyto(c.base_then_c, c.base_c[:, None], where=changed)
     c.last_c[:] = temperatures_c
     _learn_interval(c, dt_s)

@@ -96,7 +96,8 @@ def _follow_voltages(
     else:
         put_where(seen, c.volt_low, 0)
     step = deviation - c.volt_permille
-    at = np.flatnonzero(any_in_row(step < np.float32(-rules.moved_permille)))
+    far = ~(step >= -8 * c.volt_scale_permille)  # its scale is at least its own
+    at = np.flatnonzero(any_in_row(step < np.float32(-rules.moved_permille)) & any_in_row(far))
     if len(at):
         some = c.take(at)
         c.moved_s[at[any_in_row(step[at] < -8 * volt_scale(some, rules))]] = 0
