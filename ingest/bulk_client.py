@@ -18,12 +18,15 @@ READ_BYTES = 262_144
 """What one read takes at most. **assumed**"""
 _LONGEST_LENGTH = 4
 """Bytes of a remaining length. MQTT 3.1.1, 2.2.3."""
-_PUBLISH_QOS_0 = (0x30, 0x31)
-"""The first byte of a PUBLISH with QoS 0, without and with RETAIN. MQTT 3.1.1, 3.3.1."""
+_PUBLISH_QOS_0 = 0x30
+"""The first byte of a PUBLISH with QoS 0 and without RETAIN. MQTT 3.1.1, 3.3.1."""
 
 
 class BulkClient(Client):
-    """A client whose QoS 0 messages go to `on_bulk`, many at a time, on the network thread. Others: to `on_message`."""
+    """A client whose QoS 0 messages go to `on_bulk`, many at a time, on the network thread.
+
+    Others, and what was retained, go to `on_message`.
+    """
 
     def __init__(self, *given: Any, on_bulk: Callable[[list[tuple[bytes, bytes]]], None], **named: Any) -> None:
         """`on_bulk` gets (topic, payload) in their order."""
@@ -76,7 +79,7 @@ class BulkClient(Client):
             body += 1
             if body + length > end:
                 break
-            if stream[at] in _PUBLISH_QOS_0:
+            if stream[at] == _PUBLISH_QOS_0:
                 name = body + 2
                 content = name + (stream[body] << 8 | stream[body + 1]) if length >= 2 else end + 1
                 if content > body + length:

@@ -6,7 +6,9 @@ Source: Sparkplug 3.0, chapter 5, "Host Application Session Establishment" and "
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,17 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from ingest.bulk_client import BulkClient
 from ingest.host import acknowledgement_command, rebirth_command
 from ingest.inbox import Arrival, LinkChange
-from telemetry.sparkplug.topics import NAMESPACE, MessageType, Topic, encode_state, format_topic, state_topic
+from telemetry.errors import WireError
+from telemetry.limits import MAX_INTEGER
+from telemetry.sparkplug.topics import (
+    NAMESPACE,
+    MessageType,
+    Topic,
+    decode_state,
+    encode_state,
+    format_topic,
+    state_topic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +75,7 @@ class HostConnection:
         self._inbox = inbox
         self._now_ms = now_ms
         self._timestamp_ms = 0
+        self._later_than_ms = -1
         self._stopping = False
         self._log = structlog.get_logger("ingest.broker").bind(host=access.host, port=access.port)
         # The id is new with every process: with a fixed one, two workers would throw each other off for ever.
@@ -116,6 +129,28 @@ class HostConnection:
         if self._primary and not self._stopping:
             self._client.publish(self._state_topic, encode_state(True, self._timestamp_ms), qos=1, retain=True)  # noqa: FBT003 - the standard's two keys, in its order
 
+    def contradict(self, denied_ms: int) -> None:
+        """Someone said at that time that this host is offline: say that it is not, so that edge nodes believe it."""
+        if denied_ms > self._timestamp_ms:
+            self._outdo(denied_ms)
+        else:
+            self.tell_online()
+
+    def _outdo(self, said_ms: int) -> None:
+        """Connect anew, with a will and a birth that are later than a STATE that edge nodes have heard.
+
+        Our clock is behind the one that it was told by: that of another machine, or ours before it was set back. Edge
+        nodes ignore what is older than what they know, and birth and will must have one timestamp.
+        """
+        if not self._primary or self._stopping or said_ms <= self._later_than_ms:
+            return
+        self._log.warning("state_from_the_future", told_ms=said_ms, ours_ms=self._timestamp_ms)
+        self._later_than_ms = said_ms
+        left = self._client.socket()
+        if isinstance(left, socket.socket):
+            with contextlib.suppress(OSError):
+                left.shutdown(socket.SHUT_RDWR)
+
     def _stop(self) -> None:
         self._stopping = True
         if self._primary and self._client.is_connected():
@@ -130,7 +165,7 @@ class HostConnection:
 
     def _not_before(self, at_ms: int) -> int:
         """A STATE that is older than the last is ignored by edge nodes: a clock that is set back must not make one."""
-        return max(at_ms, self._timestamp_ms)
+        return max(at_ms, self._timestamp_ms, min(self._later_than_ms + 1, MAX_INTEGER))
 
     # What follows runs on paho's network thread.
 
@@ -169,7 +204,15 @@ class HostConnection:
         self._inbox.put_all(arrivals)
 
     def _arrived_alone(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        if message.retain and message.topic == self._state_topic:
+            self._last_state(bytes(message.payload))
         self._arrived([(message._topic, bytes(message.payload))])  # noqa: SLF001 - the bytes, which paho shows decoded only
+
+    def _last_state(self, payload: bytes) -> None:
+        """What edge nodes have heard last under this host's id, perhaps of its last life."""
+        with contextlib.suppress(WireError):  # the inbox gets it as well, where it is refused
+            if (said := decode_state(payload)).timestamp_ms > self._timestamp_ms:
+                self._outdo(said.timestamp_ms)
 
     def _topic(self, name: bytes) -> str:
         try:

@@ -130,6 +130,9 @@ class RebirthWanted:
 class HostDenied:
     """Someone said that this host is offline: it must say at once that it is not."""
 
+    timestamp_ms: int
+    """Of that STATE, UTC, ms since 1970."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:

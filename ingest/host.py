@@ -95,8 +95,9 @@ class SparkplugHost:
         try:
             where = _parsed(topic)
             if isinstance(where, StateTopic):
-                denied = where.host_id == self._host_id and not decode_state(payload).online
-                return [HostDenied()] if denied else []
+                state = decode_state(payload)
+                denied = where.host_id == self._host_id and not state.online
+                return [HostDenied(timestamp_ms=state.timestamp_ms)] if denied else []
             if where.message_type in _COMMANDS:  # to nodes, our own among them
                 return []
             decoded = decode_payload(payload)

@@ -225,8 +225,8 @@ class IngestService:
             self._broker_ok = turn.link_up
             if turn.link_up:
                 self.ready.set()
-        if turn.denied:
-            self._connection.tell_online()
+        if turn.denied_ms is not None:
+            self._connection.contradict(turn.denied_ms)
         for wanted in turn.rebirths:
             self._ask_rebirth(wanted)
         if unknown := turn.unknown_units(self._units):

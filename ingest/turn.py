@@ -48,8 +48,8 @@ class Turn:
     settled: list[OutboxRange] = field(default_factory=list)
     """Records of outboxes that hold nothing for the store."""
     outboxes: list[OutboxDeclared] = field(default_factory=list)
-    denied: bool = False
-    """Someone said that this host is offline."""
+    denied_ms: int | None = None
+    """The latest time at which someone said that this host is offline; None = nobody did."""
     link_up: bool | None = None
     """The link's last change in this turn; None = it did not change."""
 
@@ -112,8 +112,8 @@ def _sort(  # noqa: C901 - one case a kind of event
             turn.rebirths.append(event)
         case SequenceGap():
             tally.sequence_gaps += 1
-        case HostDenied():
-            turn.denied = True
+        case HostDenied(timestamp_ms=at_ms):
+            turn.denied_ms = max(at_ms, turn.denied_ms or 0)
         case _:
             turn.sessions.append(event)
 

@@ -305,7 +305,7 @@ class TestHosts:
 
     @pytest.mark.parametrize(
         ("host_id", "online", "events"),
-        [("packwatch", False, [HostDenied()]), ("packwatch", True, []), ("another", False, [])],
+        [("packwatch", False, [HostDenied(timestamp_ms=NOW_MS)]), ("packwatch", True, []), ("another", False, [])],
     )
     def test_state(self, wire: Wire, host_id: str, online: bool, events: list) -> None:
         assert wire.host.receive(f"spBv1.0/STATE/{host_id}", encode_state(online, NOW_MS), NOW_MS) == events

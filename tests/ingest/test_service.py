@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from prometheus_client.exposition import generate_latest
 from ingest.events import DeviceBorn, DeviceDied, NodeBorn, NodeDied
 from ingest.service import IngestService
 from telemetry.sparkplug.payload import DataType, Metric
+from tests.ingest.conftest import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +131,38 @@ class TestState:
             watching.client.publish(STATE, json.dumps({"online": False, "timestamp": 1}), qos=1, retain=True)
             await eventually(lambda: len(states(watching)) == 3, "the contradiction")
             assert states(watching)[2] == birth
+
+    @pytest.mark.parametrize("kind", ["mosquitto", "nats-server"])
+    @pytest.mark.parametrize("online", [True, False])
+    async def test_a_host_whose_clock_is_behind_its_last_life_outdoes_what_is_retained_of_it(
+        self, start_broker, eventually, kind: str, online: bool
+    ) -> None:
+        broker = start_broker(kind, "broker")
+        last_life_ms = now_ms() + 3_600_000
+        with closing(Peer(broker, STATE)) as watching:
+            state = json.dumps({"online": online, "timestamp": last_life_ms})
+            watching.client.publish(STATE, state, qos=1, retain=True).wait_for_publish(10)
+
+            def believed() -> list[dict[str, Any]]:
+                return [state for state in states(watching) if state["timestamp"] > last_life_ms]
+
+            async with a_service(broker):
+                await eventually(believed, "a birth that edge nodes believe", 20)
+                with closing(Peer(broker, STATE)) as late:
+                    await eventually(lambda: states(late), "what is retained")
+                    assert states(late)[0] == believed()[0] == {"online": True, "timestamp": last_life_ms + 1}
+            farewell = {"online": False, "timestamp": last_life_ms + 1}
+            await eventually(lambda: believed()[-1] == farewell, "its farewell is believed too")
+
+    async def test_who_says_later_than_its_birth_that_it_is_offline_is_outdone(
+        self, broker, make_peer, eventually
+    ) -> None:
+        watching = make_peer(STATE)
+        async with a_service(broker):
+            await eventually(lambda: states(watching), "STATE")
+            later = states(watching)[0]["timestamp"] + 3_600_000
+            watching.client.publish(STATE, json.dumps({"online": False, "timestamp": later}), qos=1, retain=True)
+            await eventually(lambda: states(watching)[-1] == {"online": True, "timestamp": later + 1}, "outdone", 20)
 
     async def test_a_host_that_is_not_primary_keeps_its_state_to_itself_and_asks_for_the_births_it_missed(
         self, broker, make_peer, edge_node, batch, eventually
