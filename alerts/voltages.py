@@ -79,16 +79,18 @@ def follow_voltages(
     source = row_before(last_true(np.isfinite(highest_v)))
     inside = source >= pack_starts[:, None]
     reference_v = np.where(inside, np.take_along_axis(highest_v, np.where(inside, source, 0), axis=0), reference_v)
-    first_row = np.minimum.reduceat(
-        np.where(measured, np.arange(len(slot))[:, None], len(slot) - 1), slice_firsts, axis=0
-    )
-    first_v = np.take_along_axis(volts, first_row, axis=0)
-    reference_v = np.where(np.isnan(reference_v) & np.isfinite(highest_v), first_v, reference_v)
+    begins = np.isnan(reference_v) & np.isfinite(highest_v)
+    if begins.any():
+        first_row = np.minimum.reduceat(
+            np.where(measured, np.arange(len(slot))[:, None], len(slot) - 1), slice_firsts, axis=0
+        )
+        reference_v = np.where(begins, np.take_along_axis(volts, first_row, axis=0), reference_v)
 
-    falls = volts < reference_v[of_slice] * np.float32(1 - rule.voltage_drop)
-    latest = last_true(measured)
-    inside = latest >= starts[:, None]
-    fallen = np.where(inside, np.take_along_axis(falls, np.where(inside, latest, 0), axis=0), states.fallen[slot])
+    fallen = volts < (reference_v * np.float32(1 - rule.voltage_drop))[of_slice]
+    if not measured.all():  # a channel's latest reading is in an earlier row
+        latest = last_true(measured)
+        inside = latest >= starts[:, None]
+        fallen = np.where(inside, np.take_along_axis(fallen, np.where(inside, latest, 0), axis=0), states.fallen[slot])
 
     ends = group_ends(starts)
     last_slices = group_ends(pack_starts)

@@ -7,6 +7,7 @@ finds no room is not acknowledged.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FLUSH_BYTES = 16 * 1024 * 1024
 """The largest flush: some 100 ms of the store's work. **assumed**"""
 FLUSH_EVERY_S = 0.2
-"""What gathers less than a whole flush waits this long: many small commits cost more than one. **assumed**"""
+"""From one flush to the next, unless a whole one has gathered: many small commits cost more than one. **assumed**"""
 BACKOFF_S = (0.1, 5.0)
 """The first and the longest wait before a store that was away is asked again; doubling between. **assumed**"""
 LONGEST_ASKED_S = 60.0
@@ -128,9 +129,10 @@ class StoreWriter:
         """Write until cancelled; a flush that is under way then is left to `finish`."""
         while True:
             await self._offered.wait()
+            due_s = time.monotonic() + FLUSH_EVERY_S
             await self._flush()
             if self._bytes < FLUSH_BYTES:
-                await asyncio.sleep(FLUSH_EVERY_S)
+                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
     async def finish(self, within_s: float) -> None:
         """After `run` has ended: write what waits, as far as time allows; the rest is counted as dropped."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import isnan, nan
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ class PlainPack:
         self.latched = 0
         self.level = 0
         self.eased_ms: int | None = None
+        self.base_ms = -1
         self.probes = [PlainProbe() for _ in range(probes)]
         self.voltages = [PlainVoltage() for _ in range(voltages)]
 
@@ -93,43 +95,48 @@ class PlainPack:
     def set_leaps_aside(
         self, t_ms: int, temperatures_c: list[float], voltages_v: list[float], *, late: bool
     ) -> list[bool]:
-        """Which readings do not count: each leapt to a ceiling alone, and nothing has moved with it since."""
+        """Which readings do not count: each leapt to a ceiling alone, and has not moved since, nor anything else."""
         lowest_c, leap_c = self.rules.ceilings[0].at_c, self.rules.leap.leap_c
         paired = list(zip(self.probes, temperatures_c, strict=True))
         new = [not late and not isnan(c) and (p.reading_ms is None or t_ms > p.reading_ms) for p, c in paired]
+        lately = [p.reading_ms is not None and t_ms - p.reading_ms <= GAP_MS for p in self.probes]
         waited = [probe.leapt_to_c is not None for probe in self.probes]
-        leaps = [c >= lowest_c and p.reading_ms is not None and c - p.reading_c >= leap_c for p, c in paired]
+        begins = [
+            c >= lowest_c and p.reading_ms is not None and c - p.reading_c >= leap_c and not waits
+            for (p, c), waits in zip(paired, waited, strict=True)
+        ]
         if late:
-            read = [c for c in temperatures_c if not isnan(c)]
-            lone = len(read) > 1 and max(read) - sorted(read)[-2] >= leap_c and sorted(read)[-2] < lowest_c
-            begins = [leap and lone and c == max(read) for leap, c in zip(leaps, temperatures_c, strict=True)]
+            cool = [c for c in temperatures_c if c < lowest_c]
+            alone = 0 < sum(c >= lowest_c for c in temperatures_c) <= len(cool)
+            begins = [b and alone and c - max(cool) >= leap_c for b, c in zip(begins, temperatures_c, strict=True)]
         else:
-            begins = [leap and fresh for leap, fresh in zip(leaps, new, strict=True)]
-        begins = [leap and not waits for leap, waits in zip(begins, waited, strict=True)]
-        moves = not late and any(
+            begins = [begun and fresh for begun, fresh in zip(begins, new, strict=True)]
+        falls = not late and any(
             0.1 < volts < 1.6 * (voltage.reference_v or nan) and volts / voltage.reference_v < 0.99
             for voltage, volts in zip(self.voltages, voltages_v, strict=True)
         )
-        free = [(p, c) for (p, c), fresh, waits in zip(paired, new, waited, strict=True) if fresh and not waits]
-        still = any(
-            waits and not (fresh and c < lowest_c) for (_, c), fresh, waits in zip(paired, new, waited, strict=True)
-        )
-        if still:  # at most two others: no median
-            moves |= any(p.base_c is not None and c - p.base_c >= 2 for p, c in free)
-        if any(begins) and not late:
-            beside = [
-                (p, c)
-                for (p, c), begun in zip(paired, begins, strict=True)
-                if (p, c) in free and not begun and p.reading_ms is not None and t_ms - p.reading_ms <= GAP_MS
-            ]
-            moves |= sum(begins) > 1 or not beside or any(c - p.reading_c >= 2 for p, c in beside)
-        for (probe, c), fresh, waits in zip(paired, new, waited, strict=True):
-            if waits and ((fresh and c < lowest_c) or (c >= lowest_c and (c != probe.leapt_to_c or moves))):
+        risen_c = [  # of at most two others: both, and no median
+            nan if p.base_c is None else c - p.base_c
+            for (p, c), fresh, waits, begun in zip(paired, new, waited, begins, strict=True)
+            if fresh and not waits and not begun
+        ]
+        risen_c = [c for c in risen_c if not isnan(c)]
+        moves = falls or (bool(risen_c) and min(risen_c) >= 2)
+        goes_on = any(fresh and near for fresh, near in zip(new, lately, strict=True))
+        heard = sum(fresh or near for fresh, near in zip(new, lately, strict=True))
+        for (probe, c), fresh, near, waits, begun in zip(paired, new, lately, waited, begins, strict=True):
+            follows = late or near or not goes_on
+            if waits and fresh and c < lowest_c:
                 probe.leapt_to_c = None
-        for (probe, c), begun in zip(paired, begins, strict=True):
-            if begun and not moves:
+            elif waits and c >= lowest_c and (moves or (follows and c != probe.leapt_to_c)):
+                probe.leapt_to_c = None
+            elif waits and fresh:
                 probe.leapt_to_c = c
-        if any(begins) and not moves and not still:
+            elif begun and not falls and heard > (fresh or near):
+                probe.leapt_to_c = c
+        begun = any(b and p.leapt_to_c is not None for p, b in zip(self.probes, begins, strict=True))
+        if (begun and not any(waited)) or (not late and t_ms - self.base_ms >= 600_000):
+            self.base_ms = t_ms
             for (probe, c), fresh in zip(paired, new, strict=True):
                 probe.base_c = c if fresh else None if probe.reading_ms is None else probe.reading_c
         return [probe.leapt_to_c is not None and c >= lowest_c for probe, c in paired]
@@ -374,6 +381,9 @@ def test_how_rows_are_cut_into_calls_changes_nothing(history):
     at_once = detected(history, RULES, [len(history.pack)])
     one_by_one = detected(history, RULES, list(range(1, len(history.pack) + 1)))
     assert at_once == one_by_one == detected(history, RULES, history.cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alerts.ceilings.ROWS_IN_CACHE", 1)
+        assert detected(history, RULES, history.cuts) == at_once
 
 
 @settings(max_examples=150, deadline=None)
