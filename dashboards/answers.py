@@ -16,8 +16,10 @@ from registry.errors import ConflictError, NotFoundError, RefusedError, Registry
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     401: {"model": Problem, "description": "Nobody is signed in"},
+    403: {"model": Problem, "description": "This link, or this person, may not"},
     404: {"model": Problem, "description": "There is no such thing"},
     409: {"model": Problem, "description": "Somebody was faster, or a rule forbids it"},
+    410: {"model": Problem, "description": "The link is over"},
     422: {"model": Problem, "description": "The request makes no sense"},
     429: {"model": Problem, "description": "Too many failed tries"},
     503: {"model": Problem, "description": "Not now; try again later"},

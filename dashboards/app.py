@@ -21,15 +21,20 @@ from dashboards import (
     routes_operation,
     routes_packs,
     routes_session,
+    routes_trip,
+    routes_trips,
 )
 from dashboards.accounts import Passwords
 from dashboards.answers import add_error_answers
 from dashboards.context import Context
+from dashboards.counties import Counties
 from dashboards.front_end import FrontEnd
 from dashboards.guard import Guard
 from dashboards.sessions import LIFETIME_S, SignedOut
+from dashboards.signed_links import SignedLinks
 from dashboards.stream import EventEncoder
 from dashboards.throttle import SignInThrottle
+from dashboards.trips import TripHouse, TripLinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller, HistoryReader
+    from dashboards.ports import AlertDesk, Enroller, HistoryReader, Phrases
     from registry.registry import Registry
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -54,6 +59,8 @@ _TAGS = [
     {"name": "board", "description": "What every pack does now, at once and as a stream."},
     {"name": "packs", "description": "One pack: record, history, export."},
     {"name": "alerts", "description": "Alerts and what people do about them."},
+    {"name": "trip", "description": "The driver's page, by a trip's link."},
+    {"name": "trips", "description": "Sending drivers off, and taking the load over."},
     {"name": "intake", "description": "What could not be taken, and why."},
     {"name": "local", "description": "For the command line on the service's own machine, by service token."},
     {"name": "operation", "description": "Health and metrics."},
@@ -71,11 +78,13 @@ def create_app(
     history: HistoryReader,
     alert_desk: AlertDesk,
     enroller: Enroller | None,
+    phrases: Phrases,
     session_secret: str,
     service_token: str,
     shutdown: asyncio.Event,
     allowed_hosts: Sequence[str] = (),
     static_dir: Path = STATIC_DIR,
+    county_numbers: Path | None = None,
     https: bool = False,
     health: Callable[[], str | None] = lambda: None,
     try_again_on: Sequence[type[Exception]] = (),
@@ -85,8 +94,9 @@ def create_app(
     """The whole dashboards room as one ASGI application; it needs no lifespan.
 
     allowed_hosts: names (without port) that browsers may use besides localhost and addresses in digits. https: the
-    pages are reached over TLS only, so the cookie is Secure. try_again_on: what the history raises when it cannot be
-    read now. shutdown: set it before the server stops, and open streams end at once.
+    pages are reached over TLS only, so the cookie is Secure. county_numbers: a file of 911 centres' numbers.
+    try_again_on: what the history raises when it cannot be read now. shutdown: set it before the server stops, and
+    open streams end at once.
     """
     app = FastAPI(
         title="Packwatch",
@@ -128,6 +138,12 @@ def create_app(
         signed_out=SignedOut(),
         encoder=EventEncoder(),
         exports=asyncio.Semaphore(EXPORTS_AT_ONCE),
+        trips=TripHouse(
+            links=TripLinks(session_secret),
+            sheets=SignedLinks(session_secret, "emergency sheet"),
+            phrases=phrases,
+            counties=Counties(static_dir, county_numbers),
+        ),
     )
     add_error_answers(app, try_again_on)
     for room in (
@@ -138,6 +154,8 @@ def create_app(
         routes_intake,
         routes_local,
         routes_operation,
+        routes_trip,
+        routes_trips,
     ):
         app.include_router(room.router)
     app.mount("/", FrontEnd(static_dir))

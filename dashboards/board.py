@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dashboards.change_log import Key
+    from dashboards.motion import Motion
     from registry.enrolment import Assignment
     from registry.records import Alert
     from telemetry.samples import PositionFix, ReceivedBatch
@@ -45,6 +46,17 @@ class Change:
     key: Key
     version: int
     row: PackRow | VehicleRow | AlertRow | Intake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleView:
+    """One vehicle, its packs, and the alerts of each that are not closed."""
+
+    vehicles: tuple[VehicleRow, ...]
+    """One for each gateway on it; none when it has none."""
+    motion: Motion | None
+    """By the gateway whose fix is the newest."""
+    packs: tuple[tuple[PackRow, tuple[Alert, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +207,18 @@ class LiveBoard:
         """One pack's row, as it is at now_ms."""
         self._make_rows(now_ms)
         return self._rows.get(pack_id)
+
+    def vehicle(self, vehicle_id: str, now_ms: int) -> VehicleView:
+        """One vehicle with what it carries, as it is at now_ms."""
+        self._make_rows(now_ms)
+        vehicles = tuple(row for row in self._vehicles.rows.values() if row.vehicle_id == vehicle_id)
+        motions = [motion for row in vehicles if (motion := self._vehicles.motion(row.gateway_id)) is not None]
+        packs = ((key, row) for key, row in self._rows.items() if row.vehicle_id == vehicle_id)
+        return VehicleView(
+            vehicles=vehicles,
+            motion=max(motions, key=lambda motion: motion.fixed_at_ms, default=None),
+            packs=tuple((row, tuple(self._alerts_of.get(key, {}).values())) for key, row in packs),
+        )
 
     def has_row(self, pack_key: str) -> bool:
         """Whether the board shows this pack or unit. May be asked from any thread."""

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from dashboards.models import Model
 from registry.kinds import ChannelKind, Chemistry, PackClass
+from registry.response_kinds import Language, Situation
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
 Comment = Annotated[str, Field(max_length=1000, examples=["Driver called, pulls over at the next rest area."])]
@@ -66,3 +67,34 @@ class Enrolment(Model):
     class_outcome: str | None = None
     bound_from: AwareDatetime | None = None
     """Since when the unit watches the pack; ISO 8601. null: from now on."""
+
+
+class TripAcknowledge(Model):
+    """The driver has seen an alert."""
+
+    alert_id: Identifier
+    version: Annotated[int, Field(ge=0)]
+
+
+class SituationSaid(Model):
+    """Where the driver says they are."""
+
+    situation: Situation
+
+
+class TripOpening(Model):
+    """A driver sets off with a vehicle."""
+
+    vehicle_id: Identifier
+    driver_name: Name
+    language: Language = Language.EN
+    phone: Annotated[str | None, Field(max_length=50, examples=["+1 303 555 0100"])] = None
+    dispatch_number: Annotated[str | None, Field(max_length=50)] = None
+    emergency_number: Annotated[str | None, Field(max_length=50)] = None
+    """The number on the shipping paper, where no shipment names it."""
+
+
+class CustodySigned(Model):
+    """Who has the load now."""
+
+    signed_by: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]

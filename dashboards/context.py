@@ -13,6 +13,7 @@ from dashboards.accounts import Passwords
 from dashboards.board import LiveBoard
 from dashboards.ports import AlertDesk, Enroller, HistoryReader
 from dashboards.throttle import SignInThrottle
+from dashboards.trips import TripHouse
 from registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Context:
     signed_out: "SignedOut"
     encoder: "EventEncoder"
     exports: asyncio.Semaphore
+    trips: TripHouse
 
     def now(self) -> datetime:
         """The wall clock as the registry takes it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from registry.kinds import Role
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
     from dashboards.rows import Intake
     from registry.enrolment import Enrolment
+    from registry.incident_records import Incident
     from registry.records import Alert
+    from registry.response_kinds import Language, Situation, Stage
+    from registry.roles import Hand
     from telemetry.samples import Provenance
 
 FileFormat = Literal["csv", "parquet"]
@@ -75,14 +80,56 @@ class HistoryReader(Protocol):
 
 
 class AlertDesk(Protocol):
-    """Where people act on alerts. Both return the alert as it is afterwards and have told the board by then.
+    """Where people act on alerts. All return the alert as it is afterwards and have told the board by then.
 
-    Both raise NotFoundError, ConflictError (`version` is not the newest), and RefusedError (not a step of its life).
+    All raise NotFoundError, ConflictError (`version` is not the newest), and RefusedError (not a step of its life, or
+    not one for this role).
     """
 
-    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert: ...
+    async def acknowledge(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        comment: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+    ) -> Alert: ...
 
-    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert: ...
+    async def close_alert(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        reason: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+        authority: str = "",
+    ) -> Alert: ...
+
+    async def shelve(
+        self, alert_id: str, *, version: int, by: str, role: Role, reason: str, until: datetime, now: datetime
+    ) -> Alert: ...
+
+    async def unshelve(self, alert_id: str, *, version: int, by: str, role: Role, now: datetime) -> Alert: ...
+
+
+class IncidentDesk(Protocol):
+    """Where people act on incidents. All return the incident as it is afterwards, and raise as AlertDesk does."""
+
+    async def take_on(self, incident_id: str, hand: Hand, *, version: int) -> Incident: ...
+
+    async def hand_over(self, incident_id: str, hand: Hand, *, version: int, to: str) -> Incident: ...
+
+    async def accept(self, incident_id: str, hand: Hand, *, version: int) -> Incident: ...
+
+    async def decline(self, incident_id: str, hand: Hand, *, version: int) -> Incident: ...
+
+    async def comment(self, incident_id: str, hand: Hand, text: str) -> Incident: ...
+
+    async def close(self, incident_id: str, hand: Hand, *, version: int, reason: str, authority: str) -> Incident: ...
 
 
 class IntakeMeter(Protocol):
@@ -115,3 +162,21 @@ class Enroller(Protocol):
 
     async def enrol(self, enrolment: Enrolment) -> Enrolled:
         """Raises RefusedError or ConflictError, with the reason, for what may not be."""
+
+
+class Phrases(Protocol):
+    """What a driver is told: one sentence and one action for each stage, situation and language."""
+
+    @property
+    def version(self) -> int:
+        """Grows with each change of a text."""
+
+    @property
+    def texts_hash(self) -> str:
+        """SHA-256 over all texts, hexadecimal: what an approval names."""
+
+    def said(self, stage: Stage, situation: Situation, language: Language) -> tuple[str, str]:
+        """The sentence and the action. There are always both."""
+
+    def is_draft(self, language: Language) -> bool:
+        """Whether the language's texts still wait for a safety lead or a native speaker. For staff, not for drivers."""

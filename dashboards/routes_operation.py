@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from dashboards.answers import json_answer, problem, problems
@@ -36,6 +36,7 @@ async def metrics(house: House) -> Response:
     """Counters of the whole process for Prometheus, by session or service token."""
     own = CollectorRegistry()
     own.register(_BoardGauges(house.board.snapshot(house.now_ms()), house.board))
+    own.register(_LinkRefusals(house.trips.links.refusals))
     text = await to_thread.run_sync(generate_latest, house.metrics) + generate_latest(own)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -67,3 +68,17 @@ class _BoardGauges:
         for level in Level:
             open_alerts.add_metric([str(level)], alerts[level])
         yield open_alerts
+
+
+class _LinkRefusals:
+    """What was tried with trip links that open nothing, or not that."""
+
+    def __init__(self, refusals: Counter[str]) -> None:
+        self._refusals = refusals
+
+    def collect(self) -> Iterator[Metric]:
+        """One counter, by reason."""
+        refused = CounterMetricFamily("packwatch_trip_links_refused", "Trip links refused", labels=["reason"])
+        for reason, count in self._refusals.items():
+            refused.add_metric([reason], count)
+        yield refused

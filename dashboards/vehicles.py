@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dashboards.motion import step
 from dashboards.rows import VehicleRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from dashboards.motion import Motion
     from telemetry.samples import PositionFix
 
 ONLINE_WITHIN_MS = 60_000
@@ -18,12 +20,13 @@ ONLINE_WITHIN_MS = 60_000
 class Vehicles:
     """Names come from the registry, fixes and signs of life from the wire; rows are made when somebody looks."""
 
-    __slots__ = ("_fixes", "_heard_ms", "_moved", "_names", "rows")
+    __slots__ = ("_fixes", "_heard_ms", "_motions", "_moved", "_names", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[str, VehicleRow] = {}
         self._names: dict[str, tuple[str, str]] = {}
         self._fixes: dict[str, PositionFix] = {}
+        self._motions: dict[str, Motion] = {}
         self._heard_ms: dict[str, int] = {}
         self._moved: set[str] = set()
         """Gateways whose vehicle's row is out of date."""
@@ -47,8 +50,13 @@ class Vehicles:
         if known is not None and fix.fixed_at_ms < known.fixed_at_ms:
             return False
         self._fixes[fix.gateway_id] = fix
+        self._motions[fix.gateway_id] = step(self._motions.get(fix.gateway_id), fix)
         self._moved.add(fix.gateway_id)
         return True
+
+    def motion(self, gateway_id: str) -> Motion | None:
+        """How the gateway's vehicle moves; None without a fix."""
+        return self._motions.get(gateway_id)
 
     def of(self, gateway_id: str | None) -> tuple[str, str] | None:
         """Id and name of the vehicle that carries the gateway. May be asked from any thread."""

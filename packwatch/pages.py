@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.app import create_app
 from ingest.stores.contract import StoreUnavailableError
+from packwatch.phrases import TablePhrases
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from packwatch.history import PagesHistory
     from packwatch.settings import Settings
     from registry.registry import Registry
+
+COUNTY_NUMBERS = "county-numbers.toml"
+"""In the data directory: ten-digit lines of 911 centres, as somebody found them out."""
 
 
 def build_pages(
@@ -40,10 +44,12 @@ def build_pages(
         history=history,
         alert_desk=alert_desk,
         enroller=enroller,
+        phrases=TablePhrases(),
         session_secret=credentials.session_key,
         service_token=credentials.service_token,
         shutdown=shutdown,
         allowed_hosts=settings.public_hosts,
+        county_numbers=settings.data_dir / COUNTY_NUMBERS,
         https=settings.https,
         health=health,
         try_again_on=[StoreUnavailableError],

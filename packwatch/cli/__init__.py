@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from packwatch.cli import audit, data, judging, people, rules, running, vehicles
+from packwatch.cli import audit, data, judging, people, rules, running, trips, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -26,6 +26,7 @@ judging.register(app)
 rules.register(app)
 audit.register(app)
 people.register(app)
+trips.register(app)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback

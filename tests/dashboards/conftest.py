@@ -23,9 +23,10 @@ from dashboards.board import LiveBoard
 from dashboards.ports import BrokerLogin, Enrolled
 from ingest.stores.contract import ExportFormat, StoreError, UnitSpan
 from ingest.stores.duckdb import DuckDBStore
+from packwatch.phrases import TablePhrases
 from registry.enrolment import Enrolment
 from registry.errors import RefusedError
-from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass
+from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass, Role
 from registry.records import Alert, AlertEvent
 from registry.registry import Registry
 from telemetry.samples import Provenance, ReceivedBatch, SampleBatch
@@ -205,9 +206,11 @@ class Desk:
         self._registry.raise_alert(alert, event)
         return alert
 
-    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert:
+    async def acknowledge(
+        self, alert_id: str, *, version: int, by: str, comment: str, now: datetime, role: Role = Role.DISPATCHER
+    ) -> Alert:
         return await asyncio.to_thread(
-            self._step, alert_id, AlertState.ACKNOWLEDGED, version=version, by=by, text=comment, now=now
+            self._step, alert_id, AlertState.ACKNOWLEDGED, version=version, by=by, text=comment, now=now, role=role
         )
 
     async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert:
@@ -215,7 +218,17 @@ class Desk:
             self._step, alert_id, AlertState.CLOSED, version=version, by=by, text=reason, now=now
         )
 
-    def _step(self, alert_id: str, to: AlertState, *, version: int, by: str, text: str, now: datetime) -> Alert:
+    def _step(
+        self,
+        alert_id: str,
+        to: AlertState,
+        *,
+        version: int,
+        by: str,
+        text: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+    ) -> Alert:
         alert = self._registry.alert(alert_id)
         if alert.state is AlertState.CLOSED:
             raise RefusedError("the alert is closed: nothing more can be done to it")
@@ -234,6 +247,7 @@ class Desk:
             alert.closed_by, alert.closed_at, alert.close_reason = by, now, text
         else:
             alert.acknowledged_by, alert.acknowledged_at, alert.acknowledgement_comment = by, now, text
+            alert.acknowledged_roles = [*alert.acknowledged_roles, role]
         return self._registry.change_alert(alert, event, version)
 
 
@@ -287,6 +301,7 @@ def parts(
         "history": history,
         "alert_desk": desk,
         "enroller": RegistryEnroller(registry, clock),
+        "phrases": TablePhrases(),
         "session_secret": "session-secret-of-the-tests",
         "service_token": SERVICE_TOKEN,
         "shutdown": asyncio.Event(),

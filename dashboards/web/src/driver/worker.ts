@@ -1,0 +1,111 @@
+/** The service worker of the driver's page: the page opens without a network, and push messages are shown.
+ *
+ * Push is extra, never the alarm: a device in power saving may get nothing.
+ */
+
+/// <reference lib="webworker" />
+export {};
+declare const self: ServiceWorkerGlobalScope;
+
+const CACHE = "packwatch-trip";
+const PAGE = "/t";
+/** Where the page leaves whether somebody drives: `{ wordless: boolean }`. */
+const LAST = "/t-last";
+/** Assumed: a network that does not answer by then is none. */
+const ANSWER_WITHIN_MS = 4_000;
+
+/** What a push message brings. All but the title may be missing. */
+interface Message {
+  title?: string;
+  body?: string;
+  /** Messages with the same tag replace each other. */
+  tag?: string;
+  /** Where the device says that it has shown the message: only that counts. */
+  receipt?: string;
+}
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(fetchPage().then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (event.request.mode === "navigate" && url.pathname === PAGE) event.respondWith(page());
+  else if (!url.pathname.startsWith("/api/")) event.respondWith(kept(event.request));
+});
+
+self.addEventListener("push", (event) => {
+  event.waitUntil(show(messageOf(event.data)));
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(openPage());
+});
+
+/** The newest page and all that it names, into the cache. */
+async function fetchPage(): Promise<Response> {
+  const answer = await fetch(PAGE, { cache: "no-cache", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+  if (!answer.ok) return answer;
+  const cache = await caches.open(CACHE);
+  const html = await answer.clone().text();
+  const named = [...html.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map((found) => found[1] ?? "");
+  const held = new Set((await cache.keys()).map((request) => new URL(request.url).pathname));
+  await cache.addAll(named.filter((path) => !held.has(path)));
+  await cache.put(PAGE, answer.clone());
+  const wanted = new Set([PAGE, LAST, ...named]);
+  await Promise.all([...held].filter((path) => !wanted.has(path)).map((path) => cache.delete(path)));
+  return answer;
+}
+
+async function page(): Promise<Response> {
+  try {
+    const answer = await fetchPage();
+    if (answer.ok) return answer;
+  } catch {
+    // No network.
+  }
+  return (await caches.match(PAGE)) ?? Response.error();
+}
+
+async function kept(request: Request): Promise<Response> {
+  return (await caches.match(request)) ?? fetch(request);
+}
+
+function messageOf(data: PushMessageData | null): Message {
+  try {
+    return (data?.json() as Message | undefined) ?? {};
+  } catch {
+    return {}; // Not ours, or damaged: that something came is shown all the same.
+  }
+}
+
+/** Who drives gets nothing to read (49 CFR 392.80); neither does who may be driving. */
+async function mayRead(): Promise<boolean> {
+  const last = await caches.match(LAST);
+  return last !== undefined && ((await last.json()) as { wordless: boolean }).wordless === false;
+}
+
+async function show(message: Message): Promise<void> {
+  const options = { tag: message.tag ?? "packwatch", icon: "/favicon.svg", requireInteraction: true };
+  if (await mayRead())
+    await self.registration.showNotification(message.title ?? "Packwatch", {
+      ...options,
+      ...(message.body === undefined ? {} : { body: message.body }),
+    });
+  else await self.registration.showNotification("Packwatch", options);
+  if (message.receipt !== undefined) {
+    const to = new URL(message.receipt, self.location.origin);
+    if (to.origin === self.location.origin)
+      await fetch(to, { method: "POST", headers: { "X-Packwatch": "1" } }).catch(() => undefined);
+  }
+}
+
+async function openPage(): Promise<void> {
+  const open = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const ours = open.find((client) => new URL(client.url).pathname === PAGE);
+  await (ours === undefined ? self.clients.openWindow(PAGE) : ours.focus());
+}
