@@ -102,7 +102,7 @@ class GatewayService:
         """Wait until nothing is owed: every record taken so far is settled, or published where nobody acknowledges.
 
         It waits for ever while the primary host is offline, or a frame waits for its time. That a host does not
-        acknowledge shows only in its silence, which takes PLAIN_AFTER_S.
+        acknowledge shows only in its silence, which takes PLAIN_AFTER_S from the birth on, whatever was sent since.
         """
         await self._started.wait()
         while self._running is not None and not self._running.is_drained():

@@ -320,6 +320,8 @@ class Uplink:
                 self._waiting.clear()
                 await link.publish(messages)
                 self._counters.published += len(messages)
+            if self.is_born:
+                self._window.born(time.monotonic())
             while self.is_born and (entries := self._window.take(TURN_MESSAGES, time.monotonic())):
                 await self._publish_entries(link, entries)
             if self._session.state is SessionState.OFFLINE:
@@ -369,7 +371,7 @@ class Uplink:
             now_s = time.monotonic()
             self._window.expire(now_s)
             self._look_for_room()
-            if done := self._window.judge_host(now_s):
+            if (done := self._window.judge_host(now_s)) is not None:
                 _log.info("host_does_not_acknowledge", gateway_id=self._settings.gateway_id, sent=len(done))
                 await self._done(done)
             self._backlog_due.set()

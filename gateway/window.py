@@ -45,8 +45,8 @@ REBIRTH_EVERY_S = 5.0
 """What is unsettled is sent again after a rebirth that was commanded, at most that often. **Assumed**: a host that
 misses messages may command several."""
 PLAIN_AFTER_S = 10.0
-"""A host that got data and has answered neither birth nor data by then does not acknowledge. Origin: one that does
-answers every NBIRTH, and data within about a second."""
+"""A host that has answered neither birth nor data so long after the birth does not acknowledge. Origin: one that does
+answers every NBIRTH at once; a slow link takes seconds."""
 
 
 class HostKind(StrEnum):
@@ -108,7 +108,7 @@ class SendWindow:
         self._forgot = False
         self._lap_s = 0.0
         self._held_until_s = 0.0
-        self._first_sent_s: float | None = None
+        self._born_s: float | None = None
         self._reborn_s = float("-inf")
 
     @property
@@ -134,7 +134,12 @@ class SendWindow:
         self._shares = {True: _Share(), False: _Share()}
         self.cursor, self._lap_s, self._forgot = 0, now_s, False
         self._held_until_s = now_s + HOLD_S
-        self._first_sent_s = None
+        self._born_s = None
+
+    def born(self, now_s: float) -> None:
+        """The birth was sent, which a host that acknowledges answers; only the first of a connection counts."""
+        if self._born_s is None:
+            self._born_s = now_s
 
     def reborn(self, now_s: float) -> None:
         """The host commanded a rebirth: it lost what it knew, and may have lost what it was sent.
@@ -177,11 +182,11 @@ class SendWindow:
         """The host acknowledged, and said nothing new: what it has not named by now is due."""
         self._held_until_s = min(self._held_until_s, now_s)
 
-    def judge_host(self, now_s: float) -> list[int]:
-        """Decide that a host does not acknowledge; returns what was sent to it and now counts as done."""
-        waited = self._first_sent_s is not None and now_s - self._first_sent_s >= PLAIN_AFTER_S
+    def judge_host(self, now_s: float) -> list[int] | None:
+        """Decide that a host does not acknowledge; returns what was sent to it and now counts as done, else None."""
+        waited = self._born_s is not None and now_s - self._born_s >= PLAIN_AFTER_S
         if self.kind is not HostKind.UNKNOWN or not waited:
-            return []
+            return None
         self.kind = HostKind.PLAIN
         done = [*self._sent, *self._again]
         self._sent.clear()
@@ -279,8 +284,6 @@ class SendWindow:
         return share.records < limit.records // 2 and share.size_bytes + entry.size_bytes <= limit.size_bytes // 2
 
     def _count(self, entry: OutboxEntry, now_s: float, *, live: bool) -> None:
-        if self._first_sent_s is None:
-            self._first_sent_s = now_s
         if entry.sequence is None or self.kind is HostKind.PLAIN:
             return
         attempts = self._again.pop(entry.sequence, 0) + 1

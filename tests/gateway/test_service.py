@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.service import GatewayService
+from gateway.window import HostKind
 from telemetry.samples import PositionFix
 from telemetry.sparkplug.batches import batch_from_metrics
 from telemetry.sparkplug.payload import decode_payload, resolve_metric
@@ -225,6 +226,29 @@ async def test_drained_waits_for_the_host_and_then_for_the_last_record(rig, monk
             await asyncio.wait_for(drained, 10)
         # Stopped at once: what was drained is at the broker all the same.
         await rig.until(lambda: len(host.of("DDATA")) == 100, "data")
+
+
+async def test_a_host_whose_silence_is_known_is_not_waited_for_and_what_an_earlier_run_sent_it_is_not_owed(
+    rig, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("gateway.window.PLAIN_AFTER_S", 0.3)
+    async with rig.host() as host, rig.unit() as unit:
+        for run in (0, 1):  # in the second, nothing is left to send, and yet records are there
+            async with rig.gateway(outbox_path=tmp_path / "outbox.db") as service:
+                window = service._running._uplink._window
+                assert len(service._running.outbox) == 3 * run
+                if run == 0:
+                    await rig.until(
+                        lambda window=window: window.kind is HostKind.PLAIN, "the host's silence, before any data"
+                    )
+                    await unit.send_beat("u1", 0)
+                    for number in range(3):
+                        await unit.send_frame("u1", number)
+                    await rig.until(lambda: len(unit.of("stored")) == 3, "receipts")
+                async with asyncio.timeout(10):
+                    await service.drained()
+                assert window.kind is HostKind.PLAIN
+        await rig.until(lambda: len(host.of("DDATA")) == 3, "data, once")
 
 
 async def test_a_lost_local_broker_does_not_touch_the_uplink(rig):

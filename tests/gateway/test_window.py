@@ -197,8 +197,11 @@ def test_a_host_that_never_answers_is_plain_and_gets_everything_once():
     box = Outbox(1_000, acknowledged=False, records=256)
     sent = box.sent(HOLD_S)
     assert len(sent) == 128
-    assert box.window.judge_host(HOLD_S + PLAIN_AFTER_S - 0.1) == []
-    done = box.window.judge_host(HOLD_S + PLAIN_AFTER_S)
+    assert box.window.judge_host(HOLD_S + PLAIN_AFTER_S) is None, "it had no birth to answer"
+    box.window.born(0.0)
+    box.window.born(HOLD_S)
+    assert box.window.judge_host(PLAIN_AFTER_S - 0.1) is None
+    done = box.window.judge_host(PLAIN_AFTER_S)
     assert (sorted(done), box.window.kind) == (sent, HostKind.PLAIN)
     assert box.sent(HOLD_S + PLAIN_AFTER_S) == list(range(129, 1001))
     assert box.sent(10_000.0) == []
