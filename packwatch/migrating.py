@@ -10,13 +10,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ingest.stores.contract import StoreError
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.moving import Digest, digest_of, is_made_up, position_digest, row_hashes
 from packwatch.data_dir import running_service
 from packwatch.settings import SettingsError, StoreKind
-from packwatch.stores import open_store
+from packwatch.stores import influx_access, open_store, store_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,11 +45,31 @@ class Moved:
     settled_ranges: int
 
 
+def open_pair(settings: Settings, source: str, target: str) -> tuple[MovableStore, MovableStore]:
+    """The stores of these names, as `open_named` takes them. Raises SettingsError for one store under two names too."""
+    if _place(settings, source) == _place(settings, target):
+        raise SettingsError(f"{source} and {target} are the same store: name another to move to")
+    old = open_named(settings, source)
+    try:
+        return old, open_named(settings, target)
+    except BaseException:
+        old.close()
+        raise
+
+
 def open_named(settings: Settings, name: str) -> MovableStore:
     """`duckdb`, `influxdb`, an address http://HOST:PORT/DATABASE, or a DuckDB file. Accounts come from the settings.
 
     Raises SettingsError or StoreError.
     """
+    chosen = _chosen(settings, name)
+    if isinstance(chosen, Path):
+        return DuckDBStore(chosen, threads=settings.store.threads, memory_limit_mb=settings.store.memory_limit_mb)
+    return open_store(chosen)
+
+
+def _chosen(settings: Settings, name: str) -> Settings | Path:
+    """The settings with that store, or the DuckDB file."""
     if name in set(StoreKind):
         chosen: dict[str, Any] = {"kind": StoreKind(name)}
     elif name.startswith(("http://", "https://")):
@@ -57,14 +78,23 @@ def open_named(settings: Settings, name: str) -> MovableStore:
             raise SettingsError(f"{name} names no database: write http://HOST:PORT/DATABASE")
         chosen = {"kind": StoreKind.INFLUXDB, "url": address, "database": database}
     elif name.endswith(".duckdb"):
-        return DuckDBStore(
-            Path(name),
-            threads=settings.store.threads,
-            memory_limit_mb=settings.store.memory_limit_mb,
-        )
+        return Path(name)
     else:
         raise SettingsError(f"{name} is no store: write duckdb, influxdb, http://HOST:PORT/DATABASE or FILE.duckdb")
-    return open_store(settings.model_copy(update={"store": settings.store.model_copy(update=chosen)}))
+    return settings.model_copy(update={"store": settings.store.model_copy(update=chosen)})
+
+
+def _place(settings: Settings, name: str) -> object:
+    """Where the store lies: the same for all names of one store, as far as names tell."""
+    chosen = _chosen(settings, name)
+    if isinstance(chosen, Path):
+        return chosen.resolve()
+    if chosen.store.kind is StoreKind.DUCKDB:
+        return store_path(chosen).resolve()
+    access = influx_access(chosen)
+    url = urlsplit(access.url)
+    host = "127.0.0.1" if url.hostname in {"localhost", "::1"} else url.hostname
+    return host, url.port, url.path.rstrip("/"), access.database
 
 
 def require_idle(settings: Settings) -> None:

@@ -52,7 +52,9 @@ def parse_host_port(value: object) -> object:
         return value
     host, separator, port = value.rpartition(":")
     if not separator or not port.isdigit():
-        raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:8470")
+        raise ValueError(
+            f"{value!r} is not HOST:PORT: write a name or an address, a colon and a number, for example 127.0.0.1:8470"
+        )
     return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
 
 
@@ -205,7 +207,8 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             lines = [
-                f"setting {'.'.join(str(part) for part in found['loc'])}: {found['msg']}" for found in error.errors()
+                f"setting {'.'.join(str(part) for part in found['loc'])}: {found['msg'].removeprefix('Value error, ')}"
+                for found in error.errors()
             ]
             raise SettingsError("\n".join(lines)) from error
         except ValueError as error:

@@ -104,17 +104,14 @@ def migrate_store(
     Stopped half-way, run it again: what is there already is not copied twice. The old store stays as it is.
     """
     with readable_errors():
-        from packwatch.migrating import move_store, open_named, require_idle
+        from packwatch.migrating import move_store, open_pair, require_idle
         from packwatch.settings import Settings
 
         settings = Settings.load(data_dir=data_dir)
         require_idle(settings)
         columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with (
-            closing(open_named(settings, source)) as old,
-            closing(open_named(settings, target)) as new,
-            Progress(*columns, console=err) as progress,
-        ):
+        old, new = open_pair(settings, source, target)
+        with closing(old), closing(new), Progress(*columns, console=err) as progress:
             bar = progress.add_task("samples moved", total=None)
             moved = move_store(old, new, lambda done, total: progress.update(bar, completed=done, total=total))
         out.print(

@@ -12,7 +12,7 @@ from ingest.stores.contract import OutboxRange, StoreError, StoreUnavailableErro
 from ingest.stores.duckdb import DuckDBStore
 from ingest.stores.influx import InfluxDBStore
 from ingest.stores.moving import digest_of, row_hashes
-from packwatch.migrating import move_store, open_named
+from packwatch.migrating import move_store, open_named, open_pair
 from packwatch.settings import Settings, SettingsError
 from telemetry.samples import PositionFix, Provenance, Quality, ReceivedBatch, SampleBatch
 
@@ -183,3 +183,26 @@ def test_every_part_of_a_row_counts() -> None:
 def test_a_store_that_is_none_is_told(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         open_named(Settings(data_dir=tmp_path), name)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("duckdb", "duckdb"),
+        ("duckdb", "{folder}/telemetry.duckdb"),
+        ("{folder}/../{name}/telemetry.duckdb", "{folder}/link.duckdb"),
+        ("http://localhost:8086/packwatch", "http://127.0.0.1:8086/packwatch"),
+    ],
+)
+def test_a_store_is_not_moved_onto_itself(tmp_path: Path, source: str, target: str) -> None:
+    (tmp_path / "link.duckdb").symlink_to(tmp_path / "telemetry.duckdb")
+    names = [name.format(folder=tmp_path, name=tmp_path.name) for name in (source, target)]
+    with pytest.raises(SettingsError, match="are the same store: name another"):
+        open_pair(Settings(data_dir=tmp_path), *names)
+    assert not (tmp_path / "telemetry.duckdb").exists()
+
+
+def test_two_stores_are_opened_to_move(tmp_path: Path, influx_access: InfluxAccess) -> None:
+    name = f"{influx_access.url}/{influx_access.database}"
+    for store in open_pair(Settings(data_dir=tmp_path), str(tmp_path / "other.duckdb"), name):
+        store.close()

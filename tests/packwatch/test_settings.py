@@ -59,7 +59,7 @@ def test_loopback_is_told_from_the_rest(host, loopback):
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ('http = "8470"', r"setting http: .*'8470' is not HOST:PORT"),
+        ('http = "8470"', r"setting http: '8470' is not HOST:PORT: write a name or an address, a colon and a number"),
         ('http = "127.0.0.1:99999"', r"setting http.port: .*65535"),
         ('htpp = "127.0.0.1:1"', r"setting htpp: Extra inputs"),
         ("[store]\nthreads = 0", r"setting store.threads: .*greater than or equal to 1"),
