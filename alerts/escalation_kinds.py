@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
 
 from registry.kinds import Level, Role
-
-
-class Channel(StrEnum):
-    """A way to a person."""
-
-    SIREN = "siren"
-    VOICE = "voice"
-    PUSH = "push"
-    SMS = "sms"
-    BOARD = "board"
-    """The dispatcher's page, while it sounds."""
-    EMAIL = "e-mail"
-    CHAT = "chat"
+from registry.paging_kinds import Channel  # noqa: TC001  part of this vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,28 @@ from registry.incidents import Incidents
 from registry.inventory import Inventory
 from registry.leases import Leases
 from registry.missing import Missing
+from registry.outbox import Outbox
+from registry.paging import Paging
 from registry.quarantine import Quarantine
+from registry.recipients import Recipients
 from registry.rules_log import RulesLog
 from registry.trips import Trips
 
 
 class Registry(
-    Inventory, AlertLog, Incidents, Quarantine, Missing, RulesLog, Leases, Accounts, AuditLog, Trips, Duties
+    Inventory,
+    AlertLog,
+    Paging,
+    Outbox,
+    Recipients,
+    Incidents,
+    Quarantine,
+    Missing,
+    RulesLog,
+    Leases,
+    Accounts,
+    AuditLog,
+    Trips,
+    Duties,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

@@ -1,0 +1,1 @@
+"""Telling people: what escalation says is due goes from the outbox to channels, and what became of it is kept."""

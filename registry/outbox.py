@@ -1,0 +1,368 @@
+"""The outbox: pages are taken from it, handed over, and settled; receipts from devices come in.
+
+A page that was taken by a sender which then ended is taken again: its channel may have had it, so `may_repeat`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select, update
+
+from registry.audit import Action, Actor, append
+from registry.audit_records import ActorKind
+from registry.database import Database
+from registry.errors import NotFoundError
+from registry.incident_records import Incident, IncidentAlert
+from registry.paging_kinds import Channel, PageKind, PageState
+from registry.paging_records import BoardHeartbeat, Page, PageEvent, PushDevice, Recipient, RecipientChannel
+from registry.records import Alert, Gateway, Vehicle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.orm import Session
+
+PAGES_TOGETHER = 100
+"""**Assumed**: pages to one recipient on one channel that are handed over as one message."""
+_WAITING = (PageState.QUEUED, PageState.HANDED_OVER)
+
+Lane = tuple[str, Channel]
+"""A recipient's id and a channel: one message at a time goes there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What a case is about, for the text of a message."""
+
+    incident: Incident
+    alerts: tuple[Alert, ...]
+    """Oldest first."""
+    vehicles: tuple[Vehicle, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """Pages to one recipient on one channel, taken together."""
+
+    recipient: Recipient
+    channel: Channel
+    way: RecipientChannel | None
+    """None: the recipient has no such channel any more."""
+    devices: tuple[PushDevice, ...]
+    """That subscribed to web push and are not known to be gone."""
+    boards: tuple[BoardHeartbeat, ...]
+    """Of the recipient's account."""
+    pages: tuple[Page, ...]
+    """Oldest first; each as it is now, handed over."""
+    stories: dict[str, Story]
+
+    @property
+    def lane(self) -> Lane:
+        """Where it goes."""
+        return self.recipient.recipient_id, self.channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one page's try."""
+
+    key: str
+    attempt: int
+    """Which try: an answer to an older one changes nothing."""
+    accepted: bool
+    detail: str
+    """What the channel said: its own number of the message, or why it failed."""
+    again_at: datetime | None = None
+    """When a failed one is tried again; None: never."""
+    uncertain: bool = False
+    """The channel may have taken a failed one all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFailure:
+    """A push to one device failed."""
+
+    device_id: str
+    why: str
+
+
+class Outbox(Database):
+    """The outbox."""
+
+    def recover_pages(self, holder: str, now: datetime) -> int:
+        """At a sender's start: what it had in its hands when it ended is due again. Returns how many those are."""
+
+        def work(session: Session) -> int:
+            query = (
+                update(Page)
+                .where(Page.state == PageState.HANDED_OVER, Page.holder == holder)
+                .values(next_at=now)
+                .returning(Page.key)
+                .execution_options(synchronize_session=False)
+            )
+            return len(session.scalars(query).all())
+
+        return self._write(work)
+
+    def next_page_at(self) -> datetime | None:
+        """When the next page that waits is due."""
+        query = select(Page.next_at).where(Page.state.in_(_WAITING)).order_by(Page.next_at).limit(1)
+        return self._read(lambda session: session.scalar(query))
+
+    def take_pages(
+        self, holder: str, now: datetime, *, answer_within: timedelta, busy: Collection[Lane] = (), lanes: int = 64
+    ) -> tuple[Handover, ...]:
+        """Take what is due, oldest lanes first, for handing over; not for lanes that are busy.
+
+        Each page is noted as handed over before anybody sees it, and falls due again when it is not settled in time.
+        """
+        due = (Page.state.in_(_WAITING), Page.next_at <= now)
+
+        def work(session: Session) -> tuple[Handover, ...]:
+            query = select(Page.recipient_id, Page.channel).where(*due).distinct()
+            free = [lane for row in session.execute(query) if (lane := (row.recipient_id, row.channel)) not in busy]
+            taken = []
+            actions: list[Action] = []
+            stories: dict[str, Story] = {}
+            for recipient_id, channel in sorted(free)[:lanes]:
+                mine = select(Page).where(*due, Page.recipient_id == recipient_id, Page.channel == channel)
+                first = mine.order_by(Page.due_at, Page.key).limit(PAGES_TOGETHER).with_for_update(skip_locked=True)
+                pages = session.scalars(first).all()
+                if not pages:
+                    continue
+                for page in pages:
+                    actions.append(_take(session, page, holder, now, now + answer_within))
+                    if page.case_id is not None and page.case_id not in stories:
+                        stories[page.case_id] = _story(session, page.case_id)
+                taken.append(_handover(session, recipient_id, channel, tuple(pages), stories))
+            append(session, actions)
+            return tuple(taken)
+
+        return self._write(work)
+
+    def settle_pages(self, outcomes: Sequence[Outcome], failures: Sequence[DeviceFailure], now: datetime) -> None:
+        """Keep what became of tries. A page that was shown meanwhile stays shown."""
+
+        def work(session: Session) -> None:
+            actions: list[Action] = []
+            for outcome in outcomes:
+                page = session.get(Page, outcome.key, with_for_update=True)
+                if page is not None and page.attempts == outcome.attempt:
+                    actions += _settle(session, page, outcome, now)
+            for failure in failures:
+                device = session.get(PushDevice, failure.device_id)
+                if device is not None and device.failed_at is None:
+                    device.failed_at, device.failed_why = now, failure.why
+                    actions.append(_device_action(device, "push failed", now))
+            append(session, actions)
+
+        self._write(work)
+
+    def note_receipt(self, page_id: str, state: PageState, now: datetime, *, device: str) -> Page:
+        """A recipient's device says that it showed a page, or that the recipient answered it. Again changes nothing.
+
+        Raises NotFoundError.
+        """
+
+        def work(session: Session) -> Page:
+            page = session.scalars(select(Page).where(Page.page_id == page_id).with_for_update()).one_or_none()
+            if page is None:
+                raise NotFoundError("there is no such page")
+            actions: list[Action] = []
+            if page.shown_at is None:
+                page.shown_at = now
+                if page.state is not PageState.ACKNOWLEDGED:
+                    page.state, page.next_at = PageState.SHOWN, None
+                actions.append(page_action(session, page, PageState.SHOWN, now, device, by=ActorKind.DEVICE))
+            if state is PageState.ACKNOWLEDGED and page.acknowledged_at is None:
+                page.acknowledged_at, page.state = now, PageState.ACKNOWLEDGED
+                actions.append(page_action(session, page, PageState.ACKNOWLEDGED, now, device, by=ActorKind.DEVICE))
+            if actions and page.kind is PageKind.DRILL:
+                _prove(session, page, now)
+            append(session, actions)
+            return page
+
+        return self._write(work)
+
+    def page_by_id(self, page_id: str) -> Page:
+        """One page. Raises NotFoundError."""
+
+        def work(session: Session) -> Page:
+            page = session.scalars(select(Page).where(Page.page_id == page_id)).one_or_none()
+            if page is None:
+                raise NotFoundError("there is no such page")
+            return page
+
+        return self._read(work)
+
+    def pages(
+        self, *, case_id: str | None = None, recipient_id: str | None = None, limit: int = 1000
+    ) -> tuple[Page, ...]:
+        """Pages, the latest first."""
+        query = select(Page).order_by(Page.created_at.desc(), Page.due_at.desc(), Page.key).limit(limit)
+        if case_id is not None:
+            query = query.where(Page.case_id == case_id)
+        if recipient_id is not None:
+            query = query.where(Page.recipient_id == recipient_id)
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def page_events(self, key: str) -> tuple[PageEvent, ...]:
+        """What happened to a page, in order."""
+        query = select(PageEvent).where(PageEvent.key == key).order_by(PageEvent.id)
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def story(self, case_id: str) -> Story:
+        """What a case is about. Raises NotFoundError."""
+
+        def work(session: Session) -> Story:
+            if session.get(Incident, case_id) is None:
+                raise NotFoundError(f"the registry knows no incident {case_id!r}")
+            return _story(session, case_id)
+
+        return self._read(work)
+
+
+def page_action(
+    session: Session,
+    page: Page,
+    state: PageState,
+    at: datetime,
+    detail: str | None,
+    *,
+    by: ActorKind = ActorKind.DELIVERY,
+) -> Action:
+    """Add a step to a page's history; the action for the audit log."""
+    session.add(PageEvent(key=page.key, at=at, state=state, attempt=page.attempts, detail=detail))
+    return Action(
+        actor=Actor(kind=by, id=f"{page.channel}/{page.recipient_id}", role=page.role),
+        action=state,
+        subject=f"page/{page.page_id}",
+        at=at,
+        detail={
+            "key": page.key,
+            "kind": page.kind,
+            "level": page.level,
+            "attempt": page.attempts,
+            "may_repeat": page.may_repeat,
+            "detail": detail,
+        },
+    )
+
+
+def _take(session: Session, page: Page, holder: str, now: datetime, until: datetime) -> Action:
+    again = page.state is PageState.HANDED_OVER
+    page.may_repeat = page.may_repeat or again
+    page.state, page.holder, page.next_at = PageState.HANDED_OVER, holder, until
+    page.attempts += 1
+    page.handed_over_at = now
+    return page_action(
+        session, page, PageState.HANDED_OVER, now, "again: nobody knows what became of the last try" if again else None
+    )
+
+
+def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> Iterator[Action]:
+    if page.state is not PageState.HANDED_OVER and not (outcome.accepted and page.accepted_at is None):
+        return
+    over = page.state is not PageState.HANDED_OVER
+    if outcome.accepted:
+        page.accepted_at, page.why = now, None
+        if not over:
+            page.state, page.next_at = PageState.ACCEPTED, None
+        state = PageState.ACCEPTED
+        _mend(session, page)
+    elif outcome.again_at is not None:
+        page.state, page.next_at, page.why = PageState.QUEUED, outcome.again_at, outcome.detail
+        state = PageState.QUEUED
+    else:
+        page.state, page.next_at, page.why = PageState.FAILED, None, outcome.detail
+        state = PageState.FAILED
+    if not outcome.accepted:
+        page.may_repeat = page.may_repeat or outcome.uncertain
+        _note_failure(session, page, outcome.detail, now)
+    yield page_action(session, page, state, now, outcome.detail)
+
+
+def _way(session: Session, page: Page) -> RecipientChannel | None:
+    query = select(RecipientChannel).where(
+        RecipientChannel.recipient_id == page.recipient_id, RecipientChannel.channel == page.channel
+    )
+    return session.scalars(query).one_or_none()
+
+
+def _mend(session: Session, page: Page) -> None:
+    way = _way(session, page)
+    if way is not None and way.failed_at is not None:
+        way.failed_at = way.failed_why = None
+
+
+def _note_failure(session: Session, page: Page, why: str, now: datetime) -> None:
+    way = _way(session, page)
+    if way is not None and way.failed_at is None:
+        way.failed_at, way.failed_why = now, why
+
+
+def _prove(session: Session, page: Page, now: datetime) -> None:
+    """A drill arrived: the way works."""
+    way = _way(session, page)
+    if way is not None:
+        way.tested_at, way.failed_at, way.failed_why = now, None, None
+
+
+def _device_action(device: PushDevice, action: str, at: datetime) -> Action:
+    return Action(
+        actor=Actor(kind=ActorKind.DELIVERY, id=f"{Channel.PUSH}/{device.recipient_id}"),
+        action=action,
+        subject=f"recipient/{device.recipient_id}",
+        at=at,
+        detail={"device": device.label, "why": device.failed_why},
+    )
+
+
+def _handover(
+    session: Session, recipient_id: str, channel: Channel, pages: tuple[Page, ...], stories: dict[str, Story]
+) -> Handover:
+    recipient = session.get_one(Recipient, recipient_id)
+    way = session.scalars(
+        select(RecipientChannel).where(
+            RecipientChannel.recipient_id == recipient_id, RecipientChannel.channel == channel
+        )
+    ).one_or_none()
+    devices: Sequence[PushDevice] = ()
+    boards: Sequence[BoardHeartbeat] = ()
+    if channel is Channel.PUSH:
+        query = select(PushDevice).where(PushDevice.recipient_id == recipient_id, PushDevice.failed_at.is_(None))
+        devices = session.scalars(query.order_by(PushDevice.device_id)).all()
+    if channel is Channel.BOARD and recipient.account_id is not None:
+        boards = session.scalars(select(BoardHeartbeat).where(BoardHeartbeat.account_id == recipient.account_id)).all()
+    cases = {page.case_id for page in pages}
+    return Handover(
+        recipient=recipient,
+        channel=channel,
+        way=way,
+        devices=tuple(devices),
+        boards=tuple(boards),
+        pages=pages,
+        stories={case_id: story for case_id, story in stories.items() if case_id in cases},
+    )
+
+
+def _story(session: Session, case_id: str) -> Story:
+    alerts = session.scalars(
+        select(Alert)
+        .join(IncidentAlert, IncidentAlert.alert_id == Alert.alert_id)
+        .where(IncidentAlert.incident_id == case_id)
+        .order_by(Alert.raised_at, Alert.alert_id)
+    ).all()
+    incident = session.get_one(Incident, case_id)
+    gateways = {alert.gateway_id for alert in alerts if alert.gateway_id is not None}
+    vehicles = session.scalars(
+        select(Vehicle)
+        .outerjoin(Gateway, Gateway.vehicle_id == Vehicle.vehicle_id)
+        .where(or_(Gateway.gateway_id.in_(gateways), Vehicle.vehicle_id == incident.vehicle_id))
+        .distinct()
+        .order_by(Vehicle.vehicle_id)
+    ).all()
+    return Story(incident=incident, alerts=tuple(alerts), vehicles=tuple(vehicles))
