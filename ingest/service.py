@@ -44,6 +44,9 @@ WRITER_BYTES = 128 * 1024 * 1024
 """Batches that wait for the store: a minute of 1,000 units at full detail. **assumed**"""
 TURN_MESSAGES = 1024
 """Messages decoded before the event loop gets its turn: some 20 ms. **assumed**"""
+BREATH_S = 0.001
+"""What the loop gets between two turns. A flush that ended and the next that begins are several rounds of the loop:
+with nothing but one round between turns, the store would wait for as many turns."""
 GATHER_S = 0.02
 """How long messages gather once the inbox was emptied: bulk work costs less, and 20 ms are nothing to an alarm."""
 DIRECTORY_EVERY_S = 2.0
@@ -217,7 +220,7 @@ class IngestService:
             await self._inbox.wait()
             items = self._inbox.take(TURN_MESSAGES)
             await self._digest(items)
-            await asyncio.sleep(0 if len(items) == TURN_MESSAGES else GATHER_S)
+            await asyncio.sleep(BREATH_S if len(items) == TURN_MESSAGES else GATHER_S)
 
     async def _digest(self, items: Sequence[Arrival | LinkChange]) -> None:
         turn = decode_turn(items, self._host, self._desk, self._tally)

@@ -6,7 +6,7 @@ them is written again when its batches come again, to the same points.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +27,6 @@ from ingest.stores.contract import (
     StoreUnavailableError,
     UnitSpan,
 )
-from ingest.stores.influx_answers import StoreRefusedLinesError
 from ingest.stores.influx_batches import plain_rows, whole_batches
 from ingest.stores.influx_export import export
 from ingest.stores.influx_keeping import Keeping
@@ -40,6 +39,7 @@ from telemetry.samples import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from ingest.stores.contract import Fence
@@ -318,25 +318,30 @@ class InfluxDBStore:
         return list(new.values())
 
     def _write_batches(self, database: str, entries: Sequence[LineEntry]) -> dict[int, tuple[RefusedBatch, int]]:
-        """Write all rows; while the server takes one piece, the next is formatted. Returns what it refused, counted."""
+        """Write all rows, some pieces at a time. Returns what the server refused, counted."""
         refused: dict[int, tuple[RefusedBatch, int]] = {}
         pieces = list(_pieces(entries))
         with self._formatting:
-            ahead = self._ahead.submit(self._formatter.format, pieces[0]) if pieces else None
-            for number, piece in enumerate(pieces):
-                assert ahead is not None  # noqa: S101 - there is one for each piece
-                lines = ahead.result()
-                if number + 1 < len(pieces):
-                    ahead = self._ahead.submit(self._formatter.format, pieces[number + 1])
-                try:
-                    self._server.write(database, lines)
-                except StoreRefusedLinesError as error:
-                    for line, reason in error.lines.items():
-                        owner = _owner(piece, line)
-                        _, lines_before = refused.get(id(owner), (None, 0))
-                        refused[id(owner)] = RefusedBatch(owner, reason), lines_before + 1
-                    self._log.warning("lines_refused", lines=len(error.lines), reason=str(error))
+            answers = self._server.write_all(database, self._formatted(pieces))
+        for piece, error in zip(pieces, answers, strict=True):
+            if error is None:
+                continue
+            for line, reason in error.lines.items():
+                owner = _owner(piece, line)
+                _, lines_before = refused.get(id(owner), (None, 0))
+                refused[id(owner)] = RefusedBatch(owner, reason), lines_before + 1
+            self._log.warning("lines_refused", lines=len(error.lines), reason=str(error))
         return refused
+
+    def _formatted(self, pieces: Sequence[list[LineEntry]]) -> Iterator[bytes]:
+        """The lines of each piece; while the server takes some, the next are formatted."""
+        ahead: deque[Future[bytes]] = deque()
+        for piece in pieces:
+            ahead.append(self._ahead.submit(self._formatter.format, piece))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _require_storable(batches: Sequence[ReceivedBatch]) -> None:
