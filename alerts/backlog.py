@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from alerts.book import AlertChange
+from alerts.grouping import gathering
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
 from registry.records import AlertEvent
 
@@ -146,14 +147,16 @@ def _save(registry: Registry, change: AlertChange) -> None:
     """Keep one change. A try that failed may have been kept all the same: then the registry has it already."""
     try:
         if change.expected_version is None:
-            registry.raise_alert(change.alert, change.event)
+            registry.raise_alert(change.alert, change.event, gather=gathering)
         else:
-            registry.change_alert(change.alert, change.event, change.expected_version)
+            registry.change_alert(
+                change.alert, change.event, change.expected_version, gather=gathering, watch=change.watch
+            )
     except ConflictError:
         if not _same(registry.alert(change.alert.alert_id), change.alert):
             raise
     except NotFoundError:  # the registry lost it: better from here on than not at all
-        registry.raise_alert(change.alert, change.event)
+        registry.raise_alert(change.alert, change.event, gather=gathering)
 
 
 def _same(kept: Alert, wanted: Alert) -> bool:
@@ -180,4 +183,5 @@ def _folded(before: AlertChange, change: AlertChange) -> AlertChange:
             reasons=[*before.event.reasons, *event.reasons],
         ),
         expected_version=before.expected_version,
+        watch=change.watch or before.watch,
     )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 
 from alerts.levels import Subject
-from alerts.lifecycle import Action, IllegalTransitionError, next_state
+from alerts.lifecycle import Action, IllegalTransitionError, check_close, latches, next_state
+from alerts.reignition import Watches, watch_after
+from alerts.shelving import check_shelf
 from registry.errors import ConflictError, NotFoundError, RefusedError
-from registry.kinds import AlertKind, AlertState, Level
+from registry.kinds import AlertKind, AlertState, Level, Role
 from registry.records import Alert, AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from alerts.levels import Transition
     from alerts.on_board import Beside
+    from registry.incident_records import ReignitionWatch
+    from registry.kinds import PackClass
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,6 +35,30 @@ class AlertChange:
     event: AlertEvent
     expected_version: int | None
     """The version that it follows; None: the alert begins."""
+    watch: ReignitionWatch | None = None
+    """Begins with this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What an event says besides its action and states."""
+
+    sampled_at: datetime | None = None
+    level: Level | None = None
+    """None: the alert's own."""
+    actor: str | None = None
+    role: Role | None = None
+    comment: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+_UNACKNOWLEDGED: dict[str, Any] = {
+    "acknowledged_roles": [],
+    "acknowledged_by": None,
+    "acknowledged_at": None,
+    "acknowledgement_comment": None,
+}
+_UNSHELVED: dict[str, Any] = {"shelved_by": None, "shelved_until": None, "shelf_reason": None}
 
 
 def utc_from_ms(ms: int) -> datetime:
@@ -45,7 +73,13 @@ def ms_from_utc(instant: datetime) -> int:
 
 def subject_of(alert: Alert) -> Subject:
     """Whom an alert is about."""
-    name = alert.pack_id if alert.kind is AlertKind.THERMAL else alert.unit_id
+    match alert.kind:
+        case AlertKind.THERMAL:
+            name = alert.pack_id
+        case AlertKind.COVERAGE:
+            name = alert.gateway_id
+        case AlertKind.UNREGISTERED | AlertKind.SILENCE | AlertKind.INSTRUMENT:
+            name = alert.unit_id
     return Subject(alert.kind, name or "", alert.provenance)
 
 
@@ -56,6 +90,7 @@ class AlertBook:
         self._new_id = new_id
         self._open: dict[Subject, Alert] = {}
         self._subjects: dict[str, Subject] = {}
+        self.watches = Watches()
 
     def open_alert(self, subject: Subject) -> Alert | None:
         """The subject's alert that is not closed."""
@@ -87,6 +122,7 @@ class AlertBook:
         """
         alert = self._open.get(transition.subject)
         told = _told(beside)
+        transition = self._watched(transition, now)
         if alert is None:
             return [] if transition.level is Level.NORMAL else [self._raise(transition, now, told)]
         action = _action(alert, transition)
@@ -103,51 +139,122 @@ class AlertBook:
                 if alert.state is AlertState.ACKNOWLEDGED:
                     changed |= {"closed_at": now, "close_reason": "it cleared after it was acknowledged"}
             case Action.RAISE | Action.WORSEN | Action.RENEW:
-                changed |= {"cleared_at": None, "acknowledged_by": None, "acknowledged_at": None}
-                changed |= {"acknowledgement_comment": None, "peak_level": _worse(alert.peak_level, transition.level)}
+                changed |= {"cleared_at": None, "peak_level": _worse(alert.peak_level, transition.level)}
+                changed |= _UNACKNOWLEDGED | _UNSHELVED
         change = self._change(
             alert,
             action,
             now,
             changed,
-            sampled_at=utc_from_ms(transition.sampled_at_ms),
-            level=alert.level if action is Action.COMPARE else transition.level,
-            reasons=[_comparison(beside)] if action is Action.COMPARE and beside else transition.reasons,
+            _Step(
+                sampled_at=utc_from_ms(transition.sampled_at_ms),
+                level=alert.level if action is Action.COMPARE else transition.level,
+                reasons=(_comparison(beside),) if action is Action.COMPARE and beside else transition.reasons,
+            ),
         )
-        if action is Action.CLEAR and alert.kind is AlertKind.SILENCE and change.alert.state is not AlertState.CLOSED:
+        if action is Action.CLEAR and alert.kind.calm and change.alert.state is not AlertState.CLOSED:
             over = {"closed_at": now, "close_reason": "; ".join(transition.reasons)}
-            return [change, self._change(change.alert, Action.CLOSE, now, over)]
+            return [change, self._change(change.alert, Action.CLOSE, now, over, _Step())]
         return [change]
 
-    def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> AlertChange:
-        """A person has seen it.
+    def acknowledge(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        comment: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+    ) -> AlertChange:
+        """A person has seen it, in a role. The dispatcher's moves the state; the others' are kept beside it.
 
         Raises NotFoundError, ConflictError (it is at another version), and RefusedError (a name is missing, or its
         state does not allow it).
         """
         alert = self._at(alert_id, version)
         _require(by, "who acknowledges")
-        if alert.state is AlertState.ACKNOWLEDGED:
-            raise IllegalTransitionError(f"it is acknowledged already, by {alert.acknowledged_by}")
-        changed: dict[str, Any] = {
-            "acknowledged_by": by,
-            "acknowledged_at": now,
-            "acknowledgement_comment": comment or None,
-        }
-        if alert.state is AlertState.CLEARED:
-            changed |= {"closed_by": by, "closed_at": now, "close_reason": "acknowledged after it had cleared"}
-        return self._change(alert, Action.ACKNOWLEDGE, now, changed, actor=by, comment=comment or None)
+        if role in alert.acknowledged_roles:
+            who = f", by {alert.acknowledged_by}" if role is Role.DISPATCHER else f" in the role of {role}"
+            raise IllegalTransitionError(f"it is acknowledged already{who}")
+        changed: dict[str, Any] = {"acknowledged_roles": [*alert.acknowledged_roles, role]}
+        if role is Role.DISPATCHER:
+            changed |= {"acknowledged_by": by, "acknowledged_at": now, "acknowledgement_comment": comment or None}
+            if alert.state is AlertState.CLEARED:
+                changed |= {"closed_by": by, "closed_at": now, "close_reason": "acknowledged after it had cleared"}
+        step = _Step(actor=by, role=role, comment=comment or None)
+        return self._change(alert, Action.ACKNOWLEDGE, now, changed, step)
 
     def close(
-        self, alert_id: str, *, version: int, by: str, reason: str, now: datetime, settled_until_ms: int | None
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        reason: str,
+        now: datetime,
+        settled_until_ms: int | None,
+        role: Role = Role.DISPATCHER,
+        authority: str = "",
     ) -> AlertChange:
-        """A person ends it, with a reason; samples up to `settled_until_ms` are settled by that. Raises as above."""
+        """A person ends it, with a reason; samples up to `settled_until_ms` are settled by that. Raises as above.
+
+        What was `critical` is closed in a role that may release only, naming the authority that did; a re-ignition
+        watch begins then.
+        """
         alert = self._at(alert_id, version)
         _require(by, "who closes it")
         _require(reason, "the reason")
-        changed = {"closed_by": by, "closed_at": now, "close_reason": reason}
-        sampled_at = None if settled_until_ms is None else utc_from_ms(settled_until_ms)
-        return self._change(alert, Action.CLOSE, now, changed, sampled_at=sampled_at, actor=by, comment=reason)
+        check_close(alert.kind, alert.peak_level, role, authority)
+        released = latches(alert.kind, alert.peak_level)
+        changed: dict[str, Any] = {"closed_by": by, "closed_at": now, "close_reason": reason} | _UNSHELVED
+        if released:
+            changed["releasing_authority"] = authority.strip()
+        step = _Step(
+            actor=by,
+            role=role,
+            comment=reason,
+            sampled_at=None if settled_until_ms is None else utc_from_ms(settled_until_ms),
+        )
+        change = self._change(alert, Action.CLOSE, now, changed, step)
+        if not released:
+            return change
+        return replace(change, watch=watch_after(change.alert))
+
+    def shelve(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        role: Role,
+        reason: str,
+        until: datetime,
+        now: datetime,
+        pack_class: PackClass | None,
+    ) -> AlertChange:
+        """A person, who owns the shelf, hears no more of it until then. Raises as above, with the limit's reason."""
+        alert = self._at(alert_id, version)
+        _require(by, "who shelves it")
+        _require(reason, "the reason")
+        check_shelf(alert, pack_class, now=now, until=until)
+        changed = {"shelved_by": by, "shelved_until": until, "shelf_reason": reason}
+        step = _Step(actor=by, role=role, comment=reason)
+        return self._change(alert, Action.SHELVE, now, changed, step)
+
+    def unshelve(self, alert_id: str, *, version: int, by: str, role: Role, now: datetime) -> AlertChange:
+        """A person takes it off its shelf. Raises as above."""
+        alert = self._at(alert_id, version)
+        _require(by, "who takes it off its shelf")
+        if alert.shelved_until is None:
+            raise IllegalTransitionError("it is on no shelf")
+        return self._change(alert, Action.UNSHELVE, now, _UNSHELVED, _Step(actor=by, role=role))
+
+    def end_shelves(self, now: datetime) -> list[AlertChange]:
+        """Take off what has been on its shelf for long enough. To be called now and then."""
+        over = [each for each in self._open.values() if each.shelved_until is not None and each.shelved_until <= now]
+        step = _Step(reasons=("the time on the shelf is over",))
+        return [self._change(each, Action.UNSHELVE, now, _UNSHELVED, step) for each in over]
 
     def subject(self, alert_id: str) -> Subject:
         """Whom an open alert is about. Raises NotFoundError."""
@@ -172,11 +279,11 @@ class AlertBook:
             cause=transition.cause,
             fleet_id=transition.fleet_id,
             pack_id=transition.pack_id,
-            unit_id=transition.unit_id,
+            unit_id=transition.unit_id or None,
             gateway_id=transition.gateway_id,
             level=transition.level,
             peak_level=transition.level,
-            state=next_state(None, Action.RAISE, peak=transition.level),
+            state=next_state(None, Action.RAISE, kind=subject.kind, peak=transition.level),
             provenance=subject.provenance,
             reasons=list(transition.reasons),
             sampled_at=utc_from_ms(transition.sampled_at_ms),
@@ -195,20 +302,17 @@ class AlertBook:
         )
         return AlertChange(alert=alert, event=event, expected_version=None)
 
-    def _change(
-        self,
-        alert: Alert,
-        action: Action,
-        now: datetime,
-        changed: dict[str, Any],
-        *,
-        sampled_at: datetime | None = None,
-        level: Level | None = None,
-        actor: str | None = None,
-        comment: str | None = None,
-        reasons: Iterable[str] = (),
-    ) -> AlertChange:
-        state = next_state(alert.state, action, peak=alert.peak_level)
+    def _watched(self, transition: Transition, now: datetime) -> Transition:
+        """A rise of a pack that is watched for re-ignition says so."""
+        subject = transition.subject
+        if subject.kind.calm or transition.level is Level.NORMAL:
+            return transition
+        reason = self.watches.reason(subject.id, subject.provenance, now)
+        return transition if reason is None else replace(transition, reasons=(*transition.reasons, reason))
+
+    def _change(self, alert: Alert, action: Action, now: datetime, changed: dict[str, Any], step: _Step) -> AlertChange:
+        role = step.role or Role.DISPATCHER
+        state = next_state(alert.state, action, kind=alert.kind, peak=alert.peak_level, role=role)
         after = _with(alert, state=state, version=alert.version + 1, **changed)
         event = AlertEvent(
             alert_id=alert.alert_id,
@@ -216,11 +320,12 @@ class AlertBook:
             action=action,
             from_state=alert.state,
             to_state=state,
-            level=alert.level if level is None else level,
-            sampled_at=sampled_at,
-            actor=actor,
-            comment=comment,
-            reasons=list(reasons),
+            level=alert.level if step.level is None else step.level,
+            sampled_at=step.sampled_at,
+            actor=step.actor,
+            actor_role=step.role,
+            comment=step.comment,
+            reasons=list(step.reasons),
         )
         self.put(after)
         return AlertChange(alert=after, event=event, expected_version=alert.version)
@@ -234,7 +339,8 @@ def _action(alert: Alert, transition: Transition) -> Action | None:
     if alert.state is AlertState.CLEARED:
         return Action.RAISE
     if level.rank == alert.level.rank:
-        return Action.RENEW if transition.renewed and alert.state is AlertState.ACKNOWLEDGED else None
+        seen = alert.state is AlertState.ACKNOWLEDGED or alert.acknowledged_roles
+        return Action.RENEW if transition.renewed and seen else None
     return Action.WORSEN if level.rank > alert.level.rank else Action.EASE
 
 

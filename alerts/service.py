@@ -24,13 +24,14 @@ from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Transition
 from alerts.lifecycle import Action
 from alerts.on_board import OnBoardWatch
+from alerts.reignition import watch_after
 from alerts.resuming import Resumed, Resumer, is_level, reconcile, standing_of
 from alerts.rules_file import shipped_rules
 from alerts.silence import SilenceWatch
 from alerts.teller import Teller
 from alerts.told import ended_lately, histories, marked_late, told_until_ms
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
-from registry.kinds import AlertKind, AlertState
+from registry.kinds import AlertKind, AlertState, Role
 from telemetry.on_board import encode_device_command
 from telemetry.sparkplug.topics import MessageType, Topic, format_topic
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from alerts.history import SampleHistory
     from alerts.rules_file import LoadedRules
     from registry.enrolment import Assignment
+    from registry.kinds import PackClass
     from registry.records import Alert
     from registry.registry import Registry
     from telemetry.on_board import OnBoardReport
@@ -158,6 +160,8 @@ class AlertService:
             if alert.kind is AlertKind.SILENCE:
                 self._silence.restore(subject_of(alert))
             self._teller.tell_now(alert)
+        for watch in await asyncio.to_thread(self._registry.reignition_watches, self._now()):
+            self._book.watches.add(watch)
         await self._resume()
 
     async def _resume(self) -> None:
@@ -225,16 +229,39 @@ class AlertService:
             await self._backlog.drain()
             await self._save_snapshot()
 
-    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert:
+    async def acknowledge(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        comment: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+    ) -> Alert:
         """A person has seen the alert. Returns it as it is then, when it is in the registry and listeners know.
 
         With the registry away it returns all the same, and the step is saved later. Raises NotFoundError,
         ConflictError (`version` is not the newest), and RefusedError (a name is missing; its state does not allow it).
         """
-        return await self._settle(self._book.acknowledge(alert_id, version=version, by=by, comment=comment, now=now))
+        change = self._book.acknowledge(alert_id, version=version, by=by, comment=comment, now=now, role=role)
+        return await self._settle(change)
 
-    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert:
-        """A person ends the alert, whatever its level. Samples that are still hot raise a new one. As `acknowledge`."""
+    async def close_alert(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        reason: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+        authority: str = "",
+    ) -> Alert:
+        """A person ends the alert. Samples that are still hot raise a new one. As `acknowledge`.
+
+        What was `critical` is closed by the safety role only, naming the authority that released the load.
+        """
         subject = self._book.subject(alert_id)
         change = self._book.close(
             alert_id,
@@ -243,10 +270,34 @@ class AlertService:
             reason=reason,
             now=now,
             settled_until_ms=self._engine.newest_ms(subject),
+            role=role,
+            authority=authority,
         )
         self._engine.release(subject)
         self._settle_on_board(change.alert)
+        alert = await self._settle(change)
+        self._note_release(alert)
+        return alert
+
+    async def shelve(
+        self, alert_id: str, *, version: int, by: str, role: Role, reason: str, until: datetime, now: datetime
+    ) -> Alert:
+        """A person hears no more of the alert until then, unless it rises. As `acknowledge`; the limits' reasons."""
+        change = self._book.shelve(
+            alert_id,
+            version=version,
+            by=by,
+            role=role,
+            reason=reason,
+            until=until,
+            now=now,
+            pack_class=self._pack_class(alert_id),
+        )
         return await self._settle(change)
+
+    async def unshelve(self, alert_id: str, *, version: int, by: str, role: Role, now: datetime) -> Alert:
+        """A person takes the alert off its shelf. As `acknowledge`."""
+        return await self._settle(self._book.unshelve(alert_id, version=version, by=by, role=role, now=now))
 
     def counters(self) -> AlertCounters:
         """A snapshot."""
@@ -265,6 +316,17 @@ class AlertService:
             snapshots_written=self._resumer.written,
             snapshot_failures=self._resumer.failures,
         )
+
+    def _pack_class(self, alert_id: str) -> PackClass | None:
+        alert = self._book.open_alert(self._book.subject(alert_id))
+        pack_id = None if alert is None else alert.pack_id
+        return next((each.pack_class for each in self._watched if pack_id and each.pack_id == pack_id), None)
+
+    def _note_release(self, closed: Alert) -> None:
+        """From a release on the pack is watched for re-ignition."""
+        watch = watch_after(closed)
+        if watch is not None:
+            self._book.watches.add(watch)
 
     def _watches(self, fleet_id: str | None) -> bool:
         return not self._fleets or fleet_id in self._fleets
@@ -375,6 +437,7 @@ class AlertService:
         if known and release and theirs.state is AlertState.CLOSED:
             self._engine.release(subject_of(theirs))
             self._settle_on_board(theirs)
+            self._note_release(theirs)
         self._teller.tell_now(theirs)
 
     async def _follow_registry(self) -> None:
@@ -462,6 +525,8 @@ class AlertService:
             if hearing.counts(time.monotonic()):
                 self._take(self._silence.check(now_ms, suspicious))
             self._take(self._engine.tick(now_ms))
+            for change in self._book.end_shelves(self._now()):
+                self._pass_on(change)
             self._teller.end_topics(now_ms)
             due_s = time.monotonic() + CHECK_EVERY_S
             await asyncio.sleep(CHECK_EVERY_S)

@@ -9,12 +9,14 @@ from uuid import uuid4
 import structlog
 
 from alerts.book import AlertBook, AlertChange
-from registry.errors import RegistryError
+from registry.errors import NotFoundError, RegistryError
+from registry.kinds import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from registry.kinds import PackClass
     from registry.records import Alert
     from registry.registry import Registry
 
@@ -40,27 +42,92 @@ class RegistryAlerts:
                 self._log.warning("alerts_not_read", reason=str(error))
             await asyncio.sleep(POLL_S)
 
-    async def acknowledge(self, alert_id: str, *, version: int, by: str, comment: str, now: datetime) -> Alert:
+    async def acknowledge(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        comment: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+    ) -> Alert:
         """As AlertDesk.acknowledge."""
         return await self._act(
-            alert_id, version, lambda book: book.acknowledge(alert_id, version=version, by=by, comment=comment, now=now)
+            alert_id,
+            version,
+            lambda book: book.acknowledge(alert_id, version=version, by=by, comment=comment, now=now, role=role),
         )
 
-    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert:
+    async def close_alert(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        reason: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+        authority: str = "",
+    ) -> Alert:
         """As AlertDesk.close_alert."""
         return await self._act(
             alert_id,
             version,
             lambda book: book.close(
-                alert_id, version=version, by=by, reason=reason, now=now, settled_until_ms=round(now.timestamp() * 1000)
+                alert_id,
+                version=version,
+                by=by,
+                reason=reason,
+                now=now,
+                settled_until_ms=round(now.timestamp() * 1000),
+                role=role,
+                authority=authority,
             ),
         )
+
+    async def shelve(
+        self, alert_id: str, *, version: int, by: str, role: Role, reason: str, until: datetime, now: datetime
+    ) -> Alert:
+        """As AlertDesk.shelve."""
+        pack_class = await asyncio.to_thread(self._pack_class, alert_id)
+        return await self._act(
+            alert_id,
+            version,
+            lambda book: book.shelve(
+                alert_id,
+                version=version,
+                by=by,
+                role=role,
+                reason=reason,
+                until=until,
+                now=now,
+                pack_class=pack_class,
+            ),
+        )
+
+    async def unshelve(self, alert_id: str, *, version: int, by: str, role: Role, now: datetime) -> Alert:
+        """As AlertDesk.unshelve."""
+        return await self._act(
+            alert_id, version, lambda book: book.unshelve(alert_id, version=version, by=by, role=role, now=now)
+        )
+
+    def _pack_class(self, alert_id: str) -> PackClass | None:
+        pack_id = self._registry.alert(alert_id).pack_id
+        if pack_id is None:
+            return None
+        try:
+            return self._registry.pack(pack_id).pack_class
+        except NotFoundError:
+            return None
 
     async def _act(self, alert_id: str, version: int, step: Callable[[AlertBook], AlertChange]) -> Alert:
         book = AlertBook(lambda: uuid4().hex)
         book.put(await asyncio.to_thread(self._registry.alert, alert_id))
         change = step(book)
-        alert = await asyncio.to_thread(self._registry.change_alert, change.alert, change.event, version)
+        alert = await asyncio.to_thread(
+            self._registry.change_alert, change.alert, change.event, version, watch=change.watch
+        )
         self._listener(alert)
         return alert
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import inspect, select, update
 
@@ -10,11 +10,19 @@ from registry.audit import Action, Actor, append
 from registry.audit_records import ActorKind
 from registry.database import Database
 from registry.errors import ConflictError, NotFoundError
+from registry.gathering import follow
+from registry.incident_records import ReignitionWatch
 from registry.kinds import AlertState
 from registry.records import Alert, AlertEvent
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
+
+    from registry.gathering import Gather
+
+_Kept = TypeVar("_Kept", Alert, ReignitionWatch)
 
 _CHANGING = (
     "level",
@@ -43,8 +51,8 @@ _CHANGING = (
 class AlertLog(Database):
     """The alerts and their history."""
 
-    def raise_alert(self, alert: Alert, event: AlertEvent) -> None:
-        """Keep a new alert and its first event. Raises ConflictError when its id is taken."""
+    def raise_alert(self, alert: Alert, event: AlertEvent, *, gather: Gather | None = None) -> None:
+        """Keep a new alert and its first event, in the incident that `gather` names. Raises ConflictError."""
 
         def work(session: Session) -> None:
             if session.get(Alert, alert.alert_id) is not None:
@@ -52,15 +60,24 @@ class AlertLog(Database):
             session.add(_copy(alert))
             session.flush()
             session.add(_event(alert.alert_id, event))
-            append(session, [_action(alert, event)])
+            append(session, [_action(alert, event), *follow(session, alert, event, gather)])
 
         self._write(work)
 
-    def change_alert(self, alert: Alert, event: AlertEvent, expected_version: int) -> Alert:
+    def change_alert(
+        self,
+        alert: Alert,
+        event: AlertEvent,
+        expected_version: int,
+        *,
+        gather: Gather | None = None,
+        watch: ReignitionWatch | None = None,
+    ) -> Alert:
         """Keep an alert's new values with the event that changed them; returns the alert as kept, one version on.
 
         Of two callers who read the same version one wins; the other gets ConflictError, and nothing is changed.
-        `alert.version` does not matter, `expected_version` does.
+        `alert.version` does not matter, `expected_version` does. `gather`: as for `raise_alert`, for one that belonged
+        nowhere yet. `watch`: begins with this step. A rise opens the alert's incident again, the last close closes it.
         Raises NotFoundError.
         """
 
@@ -79,7 +96,9 @@ class AlertLog(Database):
                     "meanwhile"
                 )
             session.add(_event(alert.alert_id, event))
-            append(session, [_action(kept, event)])
+            if watch is not None:
+                session.add(_copy(watch))
+            append(session, [_action(kept, event), *follow(session, kept, event, gather)])
             return kept
 
         return self._write(work)
@@ -97,6 +116,11 @@ class AlertLog(Database):
         """The version of each alert that is not closed, by its id. Cheap to ask."""
         query = select(Alert.alert_id, Alert.version).where(Alert.state != AlertState.CLOSED)
         return self._read(lambda session: {row.alert_id: row.version for row in session.execute(query)})
+
+    def reignition_watches(self, now: datetime) -> tuple[ReignitionWatch, ...]:
+        """Those that go on at `now`, the one that ends first at the front."""
+        query = select(ReignitionWatch).where(ReignitionWatch.until_at > now).order_by(ReignitionWatch.until_at)
+        return self._read(lambda session: tuple(session.scalars(query)))
 
     def alerts(self, pack_id: str | None = None, limit: int = 100, offset: int = 0) -> tuple[Alert, ...]:
         """Alerts, of one pack or of all, newest first."""
@@ -123,8 +147,9 @@ def _known(session: Session, alert_id: str) -> Alert:
     return alert
 
 
-def _copy(alert: Alert) -> Alert:
-    return Alert(**{attribute.key: getattr(alert, attribute.key) for attribute in inspect(Alert).column_attrs})
+def _copy(record: _Kept) -> _Kept:
+    kind = type(record)
+    return kind(**{attribute.key: getattr(record, attribute.key) for attribute in inspect(kind).column_attrs})
 
 
 def _action(alert: Alert, event: AlertEvent) -> Action:
@@ -148,6 +173,8 @@ def _action(alert: Alert, event: AlertEvent) -> Action:
             "comment": event.comment,
             "reasons": event.reasons,
             "provenance": alert.provenance,
+            "authority": alert.releasing_authority,
+            "shelved_until": alert.shelved_until,
         },
     )
 

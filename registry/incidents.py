@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from registry.audit import append
 from registry.database import Database
-from registry.errors import NotFoundError
+from registry.errors import ConflictError, NotFoundError
+from registry.gathering import RISES, note
 from registry.incident_records import Incident, IncidentAlert, IncidentEvent
-from registry.kinds import AlertKind, Level, Role
-from registry.records import Alert, AlertEvent
+from registry.kinds import AlertKind, IncidentState, Level, Role
+from registry.records import Alert, AlertEvent, Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -54,6 +56,86 @@ class Incidents(Database):
         """One incident. Raises NotFoundError."""
         return self._read(lambda session: _known(session, incident_id))
 
+    def incidents(
+        self, *, state: IncidentState | None = None, limit: int = 100, offset: int = 0
+    ) -> tuple[Incident, ...]:
+        """Incidents, those that opened last first."""
+        query = select(Incident).order_by(Incident.opened_at.desc(), Incident.incident_id).limit(limit).offset(offset)
+        if state is not None:
+            query = query.where(Incident.state == state)
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def incident_alerts(self, incident_ids: Sequence[str]) -> dict[str, tuple[Alert, ...]]:
+        """Each incident's alerts, open and closed, oldest first."""
+        query = (
+            select(IncidentAlert.incident_id, Alert)
+            .join(Alert, Alert.alert_id == IncidentAlert.alert_id)
+            .where(IncidentAlert.incident_id.in_(incident_ids))
+            .order_by(Alert.raised_at, Alert.alert_id)
+        )
+
+        def work(session: Session) -> dict[str, tuple[Alert, ...]]:
+            found: dict[str, list[Alert]] = {incident_id: [] for incident_id in incident_ids}
+            for incident_id, alert in session.execute(query):
+                found[incident_id].append(alert)
+            return {incident_id: tuple(alerts) for incident_id, alerts in found.items()}
+
+        return self._read(work)
+
+    def incident_of_alert(self, alert_id: str) -> Incident | None:
+        """The incident that an alert is in; None: it is in none, or unknown."""
+        query = select(Incident).join(IncidentAlert).where(IncidentAlert.alert_id == alert_id)
+        return self._read(lambda session: session.scalars(query).one_or_none())
+
+    def open_incidents_of_vehicle(self, vehicle_id: str) -> tuple[Incident, ...]:
+        """Open incidents with an alert behind a gateway that is on the vehicle now, those across vehicles included."""
+        query = (
+            select(Incident)
+            .join(IncidentAlert)
+            .join(Alert, Alert.alert_id == IncidentAlert.alert_id)
+            .join(Gateway, Gateway.gateway_id == Alert.gateway_id)
+            .where(Gateway.vehicle_id == vehicle_id, Incident.state == IncidentState.OPEN)
+            .distinct()
+            .order_by(Incident.opened_at, Incident.incident_id)
+        )
+        return self._read(lambda session: tuple(session.scalars(query)))
+
+    def incident_events(self, incident_id: str) -> tuple[IncidentEvent, ...]:
+        """An incident's history, oldest first. Raises NotFoundError."""
+
+        def work(session: Session) -> tuple[IncidentEvent, ...]:
+            _known(session, incident_id)
+            query = select(IncidentEvent).where(IncidentEvent.incident_id == incident_id).order_by(IncidentEvent.id)
+            return tuple(session.scalars(query))
+
+        return self._read(work)
+
+    def change_incident(
+        self, incident_id: str, step: Callable[[Incident], IncidentEvent], *, expected_version: int | None
+    ) -> Incident:
+        """Let `step` change an incident, with the event that tells of it; returns the incident as kept, one version on.
+
+        `step` sees the newest incident, whose row is locked, and may run again; what it raises changes nothing.
+        `expected_version` None: what came meanwhile does not matter, as for a comment. Raises NotFoundError,
+        ConflictError (it is at another version).
+        """
+
+        def work(session: Session) -> Incident:
+            incident = session.get(Incident, incident_id, with_for_update=True)
+            if incident is None:
+                raise NotFoundError(f"the registry knows no incident {incident_id!r}")
+            if expected_version is not None and incident.version != expected_version:
+                raise ConflictError(
+                    f"incident {incident_id} is at version {incident.version}, not {expected_version}: it changed "
+                    "meanwhile, look again"
+                )
+            event = step(incident)
+            incident.version += 1
+            append(session, [note(session, incident, event)])
+            return incident
+
+        return self._write(work)
+
     def case_events(self, incident_id: str) -> tuple[CaseEvent, ...]:
         """What bears on escalation, in order of time; of one instant, risings first and the closing last.
 
@@ -75,7 +157,6 @@ def _known(session: Session, incident_id: str) -> Incident:
     return incident
 
 
-_RISES = frozenset({"raise", "worsen", "renew"})
 _ACTS = frozenset({"comment", "act"})
 """To take an incident on, or to hand it over, does nothing about the fire yet."""
 
@@ -85,11 +166,11 @@ def _alert_happenings(session: Session, incident_id: str) -> Iterator[CaseEvent]
         select(AlertEvent, Alert)
         .join(Alert, Alert.alert_id == AlertEvent.alert_id)
         .join(IncidentAlert, IncidentAlert.alert_id == Alert.alert_id)
-        .where(IncidentAlert.incident_id == incident_id, AlertEvent.action.in_([*_RISES, "acknowledge"]))
+        .where(IncidentAlert.incident_id == incident_id, AlertEvent.action.in_([*RISES, "acknowledge"]))
         .order_by(AlertEvent.id)
     )
     for event, alert in session.execute(query):
-        rises = event.action in _RISES
+        rises = event.action in RISES
         yield CaseEvent(
             at=event.at,
             kind=CaseEventKind.RAISED if rises else CaseEventKind.ACKNOWLEDGED,

@@ -24,14 +24,14 @@ class Flaky(Registry):
     busy_before = 0
     busy_after = 0
 
-    def raise_alert(self, alert, event):
+    def raise_alert(self, alert, event, **how):
         self._busy("busy_before")
-        super().raise_alert(alert, event)
+        super().raise_alert(alert, event, **how)
         self._busy("busy_after")
 
-    def change_alert(self, alert, event, expected_version):
+    def change_alert(self, alert, event, expected_version, **how):
         self._busy("busy_before")
-        kept = super().change_alert(alert, event, expected_version)
+        kept = super().change_alert(alert, event, expected_version, **how)
         self._busy("busy_after")
         return kept
 

@@ -10,8 +10,9 @@ import pytest
 
 from alerts.book import AlertBook, ms_from_utc, subject_of, utc_from_ms
 from alerts.levels import Subject, Transition
+from alerts.shelving import is_shelved
 from registry.errors import ConflictError, NotFoundError, RefusedError
-from registry.kinds import AlertKind, AlertState, Level
+from registry.kinds import AlertKind, AlertState, Level, PackClass, Role
 from telemetry.samples import Provenance
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -126,11 +127,19 @@ def test_easing_keeps_the_peak_and_the_acknowledgement(book):
 def test_a_person_closes_a_critical_with_a_reason(book):
     book.take(transition(Level.CRITICAL), NOW)
     closed = book.close(
-        "alert-1", version=1, by="Ben", reason="fire service released it", now=NOW, settled_until_ms=ms_from_utc(NOW)
+        "alert-1",
+        version=1,
+        by="Ben",
+        reason="fire service released it",
+        now=NOW,
+        settled_until_ms=ms_from_utc(NOW),
+        role=Role.SAFETY_LEAD,
+        authority="Reno Fire, Capt. Ortiz",
     )
     assert (closed.alert.state, closed.alert.closed_by) == (AlertState.CLOSED, "Ben")
     assert (closed.alert.close_reason, closed.event.comment) == ("fire service released it", "fire service released it")
-    assert (closed.event.actor, closed.event.sampled_at) == ("Ben", NOW)
+    assert (closed.event.actor, closed.event.actor_role, closed.event.sampled_at) == ("Ben", Role.SAFETY_LEAD, NOW)
+    assert closed.alert.releasing_authority == "Reno Fire, Capt. Ortiz"
     (again,) = book.take(transition(Level.CRITICAL, at_s=80), NOW)
     assert again.alert.alert_id == "alert-2"
 
@@ -157,6 +166,117 @@ def test_an_acknowledgement_of_what_is_not_open_or_acknowledged_already_is_refus
     book.acknowledge("alert-1", version=1, by="Ann", comment="", now=NOW)
     with pytest.raises(RefusedError, match="acknowledged already, by Ann"):
         book.acknowledge("alert-1", version=2, by="Ben", comment="", now=NOW)
+
+
+def test_each_role_acknowledges_for_itself_and_a_rise_asks_them_all_again(book):
+    book.take(transition(Level.CRITICAL), NOW)
+    driver = book.acknowledge("alert-1", version=1, by="Dora", comment="", now=NOW, role=Role.DRIVER).alert
+    assert (driver.state, driver.acknowledged_by, driver.acknowledged_roles) == (AlertState.RAISED, None, ["driver"])
+    with pytest.raises(RefusedError, match="already in the role of driver"):
+        book.acknowledge("alert-1", version=2, by="Dora", comment="", now=NOW, role=Role.DRIVER)
+    change = book.acknowledge("alert-1", version=2, by="Ann", comment="called", now=NOW)
+    assert (change.alert.state, change.event.actor_role) == (AlertState.ACKNOWLEDGED, Role.DISPATCHER)
+    safety = book.acknowledge("alert-1", version=3, by="Sam", comment="", now=NOW, role=Role.SAFETY_LEAD).alert
+    assert safety.acknowledged_roles == ["driver", "dispatcher", "safety lead"]
+    assert (safety.acknowledged_by, safety.state) == ("Ann", AlertState.ACKNOWLEDGED)
+    (rise,) = book.take(transition(Level.RUNAWAY, at_s=5), NOW)
+    assert (rise.alert.acknowledged_roles, rise.alert.state) == ([], AlertState.RAISED)
+
+
+def test_hot_again_calls_who_had_seen_it_even_if_the_dispatcher_had_not(book):
+    book.take(transition(Level.CRITICAL), NOW)
+    book.acknowledge("alert-1", version=1, by="Dora", comment="", now=NOW, role=Role.DRIVER)
+    (change,) = book.take(replace(transition(Level.CRITICAL, at_s=300), renewed=True), NOW)
+    assert (change.event.action, change.alert.acknowledged_roles) == ("renew", [])
+
+
+def test_what_the_driver_saw_and_what_cleared_still_waits_for_the_dispatcher(book):
+    book.take(transition(Level.WARNING), NOW)
+    book.acknowledge("alert-1", version=1, by="Dora", comment="", now=NOW, role=Role.DRIVER)
+    (cleared,) = book.take(transition(Level.NORMAL), NOW)
+    assert cleared.alert.state is AlertState.CLEARED
+    late = book.acknowledge("alert-1", version=3, by="Sam", comment="", now=NOW, role=Role.SAFETY_LEAD)
+    assert (late.alert.state, late.alert.closed_at) == (AlertState.CLEARED, None)
+
+
+def shelve(book, version, minutes, reason="a hot afternoon", pack_class=PackClass.MID_LIFE):
+    return book.shelve(
+        "alert-1",
+        version=version,
+        by="Ann",
+        role=Role.DISPATCHER,
+        reason=reason,
+        until=NOW + timedelta(minutes=minutes),
+        now=NOW,
+        pack_class=pack_class,
+    )
+
+
+def test_a_shelf_has_an_end_a_reason_and_an_owner_and_ends_by_itself(book):
+    book.take(transition(Level.WARNING), NOW)
+    change = shelve(book, 1, 60)
+    assert (change.event.action, change.alert.state) == ("shelve", AlertState.RAISED)
+    assert (change.alert.shelved_by, change.alert.shelf_reason) == ("Ann", "a hot afternoon")
+    assert is_shelved(change.alert, NOW + timedelta(minutes=59))
+    assert not is_shelved(change.alert, NOW + timedelta(minutes=60))
+    assert book.end_shelves(NOW + timedelta(minutes=59)) == []
+    (over,) = book.end_shelves(NOW + timedelta(minutes=60))
+    assert (over.event.action, over.event.actor, over.alert.shelved_until) == ("unshelve", None, None)
+    with pytest.raises(RefusedError, match="the reason is missing"):
+        shelve(book, 3, 60, reason=" ")
+    with pytest.raises(RefusedError, match="on no shelf"):
+        book.unshelve("alert-1", version=3, by="Ann", role=Role.DISPATCHER, now=NOW)
+
+
+@pytest.mark.parametrize("rise", [Level.CRITICAL, Level.WARNING])
+def test_any_rise_takes_an_alert_off_its_shelf(book, rise):
+    book.take(transition(Level.WATCH), NOW)
+    shelve(book, 1, 600)
+    (worse,) = book.take(transition(rise, at_s=5), NOW)
+    assert (worse.alert.shelved_until, worse.alert.shelved_by, worse.alert.shelf_reason) == (None, None, None)
+    assert worse.alert.state is AlertState.RAISED
+
+
+def test_cleared_and_back_is_off_its_shelf_and_easing_is_not(book):
+    book.take(transition(Level.WARNING), NOW)
+    shelve(book, 1, 600)
+    (eased,) = book.take(transition(Level.WATCH), NOW)
+    assert eased.alert.shelved_by == "Ann"
+    book.take(transition(Level.NORMAL), NOW)
+    (back,) = book.take(transition(Level.WARNING, at_s=100), NOW)
+    assert back.alert.shelved_until is None
+
+
+def test_a_critical_that_was_closed_is_watched_for_two_weeks_and_each_rise_says_so(book):
+    book.take(transition(Level.CRITICAL), NOW)
+    closed = book.close(
+        "alert-1",
+        version=1,
+        by="Sam",
+        reason="out",
+        now=NOW,
+        settled_until_ms=None,
+        role=Role.SAFETY_LEAD,
+        authority="Reno Fire",
+    )
+    assert closed.watch is not None
+    assert (closed.watch.pack_id, closed.watch.until_at - closed.watch.from_at) == ("pack-1", timedelta(days=14))
+    book.watches.add(closed.watch)
+    (again,) = book.take(transition(Level.WATCH), NOW + timedelta(days=13))
+    why, watched = again.alert.reasons
+    assert (why, watched.startswith("re-ignition watch until 15 Mar 2026 12:00 UTC: it was critical")) == (
+        "because",
+        True,
+    )
+    assert watched.endswith("closed on 01 Mar 2026 12:00 UTC; released by Reno Fire")
+    (worse,) = book.take(transition(Level.WARNING), NOW + timedelta(days=15))
+    assert worse.alert.reasons == ["because"]
+
+
+def test_a_warning_that_was_closed_is_not_watched(book):
+    book.take(transition(Level.WARNING), NOW)
+    closed = book.close("alert-1", version=1, by="Ann", reason="sunshine", now=NOW, settled_until_ms=None)
+    assert closed.watch is None
 
 
 def test_closing_needs_a_reason(book):

@@ -11,13 +11,15 @@ from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.on_board import ASK_AGAIN_S, OnBoardWatch
 from alerts.service import AlertService
 from registry.enrolment import Enrolment
-from registry.kinds import AlertKind, AlertState, Level, PackClass
+from registry.kinds import AlertKind, AlertState, Level, PackClass, Role
 from registry.registry import Registry
 from telemetry.on_board import ALARM_RELEASED, PACK, REPORT_INTERVAL, OnBoard, OnBoardReport
 from telemetry.samples import Provenance
 
 AT_MS = 1_800_000_000_000
 SUBJECT = Subject(AlertKind.THERMAL, "pack-1", Provenance.MEASURED)
+
+RELEASED = {"role": Role.SAFETY_LEAD, "authority": "Reno Fire"}
 
 
 def report(level: str, **given) -> OnBoardReport:
@@ -180,7 +182,7 @@ async def test_a_latched_alert_outlives_a_vehicle_that_forgot_it_and_both_are_to
 async def test_closing_an_alert_that_the_vehicle_raised_ends_it_though_the_vehicle_repeats_itself(service):
     service.observe_on_board([report("critical")])
     (alert,) = await kept_when(service, bool)
-    await service.close_alert(alert.alert_id, version=1, by="Ada", reason="cooled", now=utc_from_ms(AT_MS))
+    await service.close_alert(alert.alert_id, version=1, by="Ada", reason="cooled", now=utc_from_ms(AT_MS), **RELEASED)
     service.observe_on_board([report("critical")])
     await kept_when(service, lambda alerts: alerts[0].state is AlertState.CLOSED)
     assert service.counters().open_alerts == 0

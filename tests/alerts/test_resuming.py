@@ -17,10 +17,12 @@ from alerts.service import AlertService
 from ingest.stores.duckdb import DuckDBStore
 from packwatch.stored_samples import StoredSamples
 from registry.enrolment import Enrolment
-from registry.kinds import AlertKind, AlertState, PackClass
+from registry.kinds import AlertKind, AlertState, PackClass, Role
 from registry.registry import Registry
 
 WITHIN_S = 20.0
+
+RELEASED = {"role": Role.SAFETY_LEAD, "authority": "Reno Fire"}
 
 
 @dataclass
@@ -164,7 +166,7 @@ async def test_what_a_person_closed_after_the_snapshot_is_not_raised_again(life,
     await life.service._save_snapshot()
     await life.take(received([2, 3], [86, 86], boot_id="1-a", frame=1))
     (alert,) = life.registry.alerts("pack-1")
-    await life.service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=life.now)
+    await life.service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=life.now, **RELEASED)
     await life.kill()
     await life.start()
     assert life.service.counters().open_alerts == 0

@@ -15,12 +15,14 @@ from alerts.book import utc_from_ms
 from alerts.service import HELD_BATCHES_KEPT, AlertService
 from registry.enrolment import Enrolment
 from registry.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
-from registry.kinds import AlertKind, AlertState, Level, PackClass
+from registry.kinds import AlertKind, AlertState, Level, PackClass, Role
 from registry.records import AlertEvent
 from registry.registry import Registry
 from telemetry.samples import Provenance
 
 WITHIN_S = 10.0
+
+RELEASED = {"role": Role.SAFETY_LEAD, "authority": "Reno Fire"}
 
 
 async def eventually(condition, what: str):
@@ -40,13 +42,13 @@ class Outage(Registry):
 
     away = False
 
-    def raise_alert(self, alert, event):
+    def raise_alert(self, alert, event, **how):
         self._answer()
-        super().raise_alert(alert, event)
+        super().raise_alert(alert, event, **how)
 
-    def change_alert(self, alert, event, expected_version):
+    def change_alert(self, alert, event, expected_version, **how):
         self._answer()
-        return super().change_alert(alert, event, expected_version)
+        return super().change_alert(alert, event, expected_version, **how)
 
     def _answer(self):
         if self.away:
@@ -172,7 +174,9 @@ async def test_closing_ends_it_and_newer_heat_is_a_new_alert(house, received):
     service = await house.start()
     service.observe([received([0], [85])])
     first = (await eventually(lambda: house.told, "an alert"))[0]
-    closed = await service.close_alert(first.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock())
+    closed = await service.close_alert(
+        first.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock(), **RELEASED
+    )
     assert (closed.state, house.kept()[0].close_reason) == (AlertState.CLOSED, "unloaded")
     service.observe([received([1], [86])])
     await eventually(lambda: len(house.kept()) == 2, "a second alert")
@@ -241,7 +245,7 @@ async def test_after_a_restart_what_was_closed_is_not_raised_by_its_own_samples(
     hot = received([0, 1], [85, 85], boot_id="1-a", frame=1)
     service.observe([hot])
     alert = (await eventually(lambda: house.told, "an alert"))[0]
-    await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock())
+    await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock(), **RELEASED)
     await house.stop()
     service = await house.start()
     service.observe([hot])
@@ -354,7 +358,7 @@ async def test_a_closing_that_came_too_late_leaves_the_level_latched(house, rece
     (alert,) = await eventually(house.kept, "an alert")
     elsewhere(house, alert.alert_id, "acknowledge", state=AlertState.ACKNOWLEDGED, acknowledged_by="Eve")
     with pytest.raises(ConflictError):
-        await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock())
+        await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock(), **RELEASED)
     service.observe([received([10], [62])])
     service.observe([received(range(11, 15), [70, 80, 90, 100])])
     await eventually(lambda: house.kept()[0].level is Level.RUNAWAY, "the same alert, worse")
@@ -441,7 +445,7 @@ async def test_a_closed_alert_leaves_no_message_behind(house, received):
     service = await house.start()
     service.observe([received([0], [85])])
     alert = (await eventually(lambda: house.told, "an alert"))[0]
-    await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock())
+    await service.close_alert(alert.alert_id, version=1, by="Ann", reason="unloaded", now=house.clock(), **RELEASED)
     await eventually(lambda: json.loads(house.published[-1][1])["state"] == "closed", "the last word")
     house.clock.forward(3601)
     topic = f"packwatch/alerts/fleet-1/{alert.alert_id}"
