@@ -206,7 +206,7 @@ def _follow_rows(c: Columns, rules: DetectorRules, step: _Step, dt_s: Floats, *,
         take_voltages(c, rules.voltage, step.voltages_v, dt_s)
     if step.gases_ppm is not None:
         take_gases(c, rules.gas, step.gases_ppm, dt_s)
-    residuals = residuals_of(c, rules.spatial, readings)
+    residuals = residuals_of(c, rules, readings)
     set_jumps_aside(c, rules.fault, residuals, dt_s)
     rise_quickly(c, residuals, share(dt_s, rules.quick.window_s))
     smooth_residuals(c, rules, residuals, dt_s)

@@ -56,11 +56,15 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     cools = pending & seen & (sign > 0) & gradual & (since_s >= 30)
     cools &= onward_c <= -np.maximum(np.float32(rules.jump_cools) * size_c, np.maximum(4 * noise_c, 2 * res))
     supported = pending & (sign > 0) & (c.moved_s[at] <= _SUPPORT_S)[:, None]
-    heat = (goes_on | cools | supported) & ~returns
-    over = pending & ~heat & ~returns & (since_s >= rules.jump_decided_s)
-    now_c = np.where(heat | returns, now_c + jump_c, now_c)
+    due = pending & seen & (since_s >= rules.jump_decided_s)
+    returns |= due & (sign < 0) & (onward_c <= -np.float32(0.3) * size_c)
+    lapsed = due & (since_s - dt_s[at][:, None] >= rules.jump_decided_s)  # it has been silent meanwhile
+    heat = (goes_on | cools | supported) & ~returns & ~lapsed
+    over = due & ~heat & ~returns & ~lapsed
+    anew = returns | lapsed
+    now_c = np.where(heat | anew, now_c + jump_c, now_c)
     c.offset_c[at] += np.where(over, jump_c, 0)
-    jump_c = np.where(heat | returns | over, 0, jump_c)
+    jump_c = np.where(heat | anew | over, 0, jump_c)
     c.jump_s[at] = np.where(heat, np.float32(np.inf), since_s)
     spike_c = np.minimum(np.float32(0.3) * size_c, np.float32(_SPIKE_NOISE_C))
     c.probe_noise_c[at] = np.where(returns, np.maximum(noise_c, spike_c), noise_c)
@@ -69,8 +73,14 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
     large_c = np.maximum(
         np.maximum(sure_c, np.float32(rules.jump_sigmas) * noise_c), np.float32(rules.jump_resolutions) * res
     )
-    flat = np.abs(quick_c) < np.float32(0.25) * np.abs(step_c)
-    begins = seen & ~pending & (np.abs(step_c) >= large_c) & flat
+    step_c = np.where(anew, now_c - before_c, step_c)  # back, or from one code to another
+    flat = np.abs(quick_c) < np.maximum(np.float32(0.25) * np.abs(step_c), np.float32(1.2) * res)
+    begins = seen & (~pending | anew) & (np.abs(step_c) >= large_c) & flat
+    sign, half_c = np.sign(step_c), np.float32(0.5) * np.abs(step_c)
+    begins &= ((step_c + residuals.base_step_c[at][:, None]) * sign >= half_c) | anew  # else the median moved
+    away = now_c * sign >= half_c  # else it comes back to where it usually is, such as from having been stuck
+    c.before_c[at] = np.where(begins & ~away, now_c, before_c)
+    begins &= away
     jump_c = np.where(begins, step_c, jump_c)
     now_c = np.where(begins, now_c - step_c, now_c)
     c.jump_s[at] = np.where(begins, 0, c.jump_s[at])

@@ -126,6 +126,7 @@ def flag_faults(c: Columns, rules: DetectorRules) -> None:
     fault = rules.fault
     gone = c.age_s > open_after_s(c, fault)[:, None]
     res = resolution(c)
+    np.copyto(c.base_then_c, c.base_c[:, None], where=np.isnan(c.base_then_c))
     moved_c = np.abs(c.base_c[:, None] - c.base_then_c)
     far = np.fmax(np.float32(fault.stuck_while_others_move_c), np.float32(fault.stuck_resolutions) * res)[:, None]
     stuck = (c.still_s >= fault.stuck_after_s) & (moved_c >= far) & ~gone
@@ -149,5 +150,7 @@ def flag_faults(c: Columns, rules: DetectorRules) -> None:
     suspicious = (c.held > 0)[:, None]
     died = lost & was_good & suspicious & np.isfinite(c.residual_c) & ~stuck
     c.died[:] = (c.died | died) & lost & suspicious
-    c.residual_c[(now == Fault.STUCK) & (c.fault != Fault.STUCK)] = np.nan  # what follows is no jump
+    began = (now == Fault.STUCK) & (c.fault != Fault.STUCK)
+    c.residual_c[began] = np.nan  # what follows is no jump
+    np.copyto(c.before_c, c.short_c, where=began)
     c.fault[:] = now

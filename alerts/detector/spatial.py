@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.detector.filters import median_of_others, share
+from alerts.detector.kinds import Fault
 from alerts.detector.lanes import ALL, count_in_row, put_where, sum_of_row
 from alerts.detector.readings import resolution
 
@@ -36,17 +37,20 @@ class Residuals:
     """Reading less offset, jump and median."""
     step_c: Floats
     """Against the probe's residual before."""
+    base_step_c: Floats
+    """(B,) and the median against the one before; NaN = unknown."""
     seen: NDArray[np.bool_]
     """Where there is one."""
     stepped: NDArray[np.bool_]
     """Where there was one before, too."""
 
 
-def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residuals:
+def residuals_of(c: Columns, rules: DetectorRules, readings: Readings) -> Residuals:
     """Where each probe stands against the median of the others. A probe's first residual becomes its offset.
 
-    The offset of a first row is bounded: a pack may come with a hot probe.
+    The first offset is bounded: a pack may come with a hot probe.
     """
+    was_c = c.base_c.copy()
     if readings.valid is ALL:
         level_c = c.last_c - c.offset_c
         ordered_c = np.sort(level_c, axis=1)
@@ -56,23 +60,41 @@ def residuals_of(c: Columns, rules: SpatialRules, readings: Readings) -> Residua
         level_c -= c.base_c[:, None]
         if most_c is not None:
             level_c = np.fmin(level_c, most_c)
-        return Residuals(now_c=level_c, step_c=level_c - c.residual_c, seen=ALL, stepped=ALL)
+        return Residuals(
+            now_c=level_c, step_c=level_c - c.residual_c, base_step_c=c.base_c - was_c, seen=ALL, stepped=ALL
+        )
     count = count_in_row(readings.valid)
-    enough = count >= rules.fewest_probes
+    enough = count >= rules.spatial.fewest_probes
     unknown = np.isnan(c.offset_c)
     if unknown.any():
-        _begin_offsets(c, rules, readings, enough, unknown)
+        _begin_offsets(c, rules.spatial, readings, enough, unknown)
     level_c = c.last_c - c.offset_c - c.jump_c
-    base_c = median_of_others(np.where(readings.valid, level_c, np.float32(np.inf)), count)
+    counted, number = _undisputed(c, rules.spatial, readings, count)
+    base_c = median_of_others(np.where(counted, level_c, np.float32(np.inf)), number)
     c.base_c[:] = np.where(enough, base_c, _hottest(c, readings, count))
     seen = readings.fresh & readings.valid & enough[:, None]
     now_c = np.where(seen, level_c - base_c[:, None], np.float32(np.nan))
     most_c = _most_c(c, level_c)
     if most_c is not None:
         now_c = np.where(seen, np.fmin(now_c, most_c), np.float32(np.nan))
-    was_c = np.where(np.isnan(c.residual_c), c.short_c, c.residual_c)
-    step_c = now_c - was_c
-    return Residuals(now_c=now_c, step_c=step_c, seen=np.isfinite(now_c), stepped=np.isfinite(step_c))
+    step_c = now_c - np.where(np.isnan(c.residual_c), c.short_c, c.residual_c)
+    return Residuals(
+        now_c=now_c,
+        step_c=step_c,
+        base_step_c=c.base_c - was_c,
+        seen=np.isfinite(now_c),
+        stepped=np.isfinite(step_c),
+    )
+
+
+def _undisputed(
+    c: Columns, rules: SpatialRules, readings: Readings, count: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """(B, T) probes that the median is taken of, and (B,) how many: none that just jumped, if there are enough else."""
+    calm = readings.valid & (c.jump_c == 0)
+    number = count_in_row(calm)
+    enough = number >= rules.fewest_probes
+    return np.where(enough[:, None], calm, readings.valid), np.where(enough, number, count)
 
 
 def _most_c(c: Columns, level_c: Floats) -> Floats | None:
@@ -93,12 +115,14 @@ def _begin_offsets(
     at = np.flatnonzero((unknown & readings.fresh & readings.valid).any(axis=1) & enough)
     if not len(at):
         return
+    begins = unknown[at] & readings.fresh[at] & readings.valid[at]
     known_c = np.where(unknown[at], c.last_c[at], c.last_c[at] - c.offset_c[at])
     valid = readings.valid[at]
     middle_c = median_of_others(np.where(valid, known_c, np.float32(np.inf)), valid.sum(axis=1))
     largest = np.float32(rules.largest_first_offset_c)
-    first_c = np.clip(c.last_c[at] - middle_c[:, None], -largest, largest)
-    c.offset_c[at] = np.where(unknown[at] & readings.fresh[at] & valid, first_c, c.offset_c[at])
+    above_c = c.last_c[at] - middle_c[:, None]
+    begins &= (np.abs(above_c) <= largest) | (c.known_s[at] > 0)[:, None]  # a pack's first row may hold a code
+    c.offset_c[at] = np.where(begins, np.clip(above_c, -largest, largest), c.offset_c[at])
 
 
 def _hottest(c: Columns, readings: Readings, count: NDArray[np.intp]) -> Floats:
@@ -113,9 +137,9 @@ def smooth_residuals(c: Columns, rules: DetectorRules, residuals: Residuals, dt_
     """Move the means of each row, and the noise from reading to reading."""
     now_c, seen = residuals.now_c, residuals.seen
     _learn_noise(c, residuals, dt_s)
-    frozen = c.still_s > rules.fault.stuck_after_s
-    if frozen.any():  # a reading that stands still does not rise because the others fall: it may be stuck
-        now_c = np.where(frozen, np.minimum(now_c, c.last_c - c.offset_c - c.jump_c - c.base_then_c), now_c)
+    still = c.still_s > rules.fault.stuck_after_s
+    if still.any():  # a reading that stands still does not rise because the others fall: it may be stuck
+        now_c = np.where(still, np.fmin(now_c, c.last_c - c.offset_c - c.jump_c - c.base_then_c), now_c)
     for mean, window_s in ((c.short_c, rules.spatial.window_s), (c.long_c, rules.slope.window_s)):
         began = mean if seen is ALL else np.where(np.isnan(mean), now_c, mean)
         moved_c = now_c - began
@@ -154,6 +178,9 @@ def scale_c(c: Columns, rules: SpatialRules) -> Floats:
     floor_c = np.fmax(np.float32(rules.scale_at_least_c), np.float32(rules.scale_at_least_resolutions) * resolution(c))
     pack_c = np.where(np.isnan(c.spread_c), prior, c.spread_c)
     own_c = np.where(np.isnan(c.wander_c), prior, c.wander_c)
+    if own_c.shape[1] < _FEW_PROBES:  # a median of few wanders itself
+        valid = np.maximum(count_in_row((c.fault != Fault.OPEN) & (c.fault != Fault.STUCK)), 1)
+        floor_c = floor_c * np.sqrt(1 + 3 / valid.astype(np.float32))
     rise_c = np.abs(c.base_c - c.heat_long_c)
     common_c = np.float32(rules.scale_of_common_rise) * np.where(np.isnan(rise_c), np.float32(0), rise_c)
     pack_c = np.maximum(np.maximum(pack_c, common_c), floor_c)
@@ -169,7 +196,7 @@ def learn_habits(c: Columns, rules: SpatialRules, elapsed_s: Floats, *, frozen: 
     frozen: (B, T) what is suspicious is learnt a twentieth as fast.
     """
     deviation_c = c.short_c
-    known = np.isfinite(deviation_c) & (c.age_s <= np.fmax(c.interval_s, 60)[:, None])
+    known = np.isfinite(deviation_c) & (c.age_s <= np.fmax(c.interval_s, 60)[:, None]) & (c.fault != Fault.STUCK)
     day_s = np.float32(86_400)
     settled = c.known_s > rules.settle_s
     grown_s = np.clip(c.known_s, day_s / 2, np.float32(rules.offset_days) * day_s)
