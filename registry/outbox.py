@@ -134,6 +134,7 @@ class Outbox(Database):
                 if not pages:
                     continue
                 for page in pages:
+                    page.message_id = pages[0].page_id
                     actions.append(_take(session, page, holder, now, now + answer_within))
                     if page.case_id is not None and page.case_id not in stories:
                         stories[page.case_id] = _story(session, page.case_id)
@@ -161,42 +162,22 @@ class Outbox(Database):
 
         self._write(work)
 
-    def note_receipt(self, page_id: str, state: PageState, now: datetime, *, device: str) -> Page:
-        """A recipient's device says that it showed a page, or that the recipient answered it. Again changes nothing.
+    def note_receipt(self, message_id: str, state: PageState, now: datetime, *, device: str) -> tuple[Page, ...]:
+        """A recipient's device says that it showed a message, or that the recipient answered it.
 
-        Raises NotFoundError.
+        Returns the message's pages. The same again changes nothing. Raises NotFoundError.
         """
 
-        def work(session: Session) -> Page:
-            page = session.scalars(select(Page).where(Page.page_id == page_id).with_for_update()).one_or_none()
-            if page is None:
-                raise NotFoundError("there is no such page")
-            actions: list[Action] = []
-            if page.shown_at is None:
-                page.shown_at = now
-                if page.state is not PageState.ACKNOWLEDGED:
-                    page.state, page.next_at = PageState.SHOWN, None
-                actions.append(page_action(session, page, PageState.SHOWN, now, device, by=ActorKind.DEVICE))
-            if state is PageState.ACKNOWLEDGED and page.acknowledged_at is None:
-                page.acknowledged_at, page.state = now, PageState.ACKNOWLEDGED
-                actions.append(page_action(session, page, PageState.ACKNOWLEDGED, now, device, by=ActorKind.DEVICE))
-            if actions and page.kind is PageKind.DRILL:
-                _prove(session, page, now)
+        def work(session: Session) -> tuple[Page, ...]:
+            mine = or_(Page.message_id == message_id, Page.page_id == message_id)
+            pages = session.scalars(select(Page).where(mine).order_by(Page.key).with_for_update()).all()
+            if not pages:
+                raise NotFoundError("there is no such message")
+            actions = [action for page in pages for action in _receive(session, page, state, now, device)]
             append(session, actions)
-            return page
+            return tuple(pages)
 
         return self._write(work)
-
-    def page_by_id(self, page_id: str) -> Page:
-        """One page. Raises NotFoundError."""
-
-        def work(session: Session) -> Page:
-            page = session.scalars(select(Page).where(Page.page_id == page_id)).one_or_none()
-            if page is None:
-                raise NotFoundError("there is no such page")
-            return page
-
-        return self._read(work)
 
     def pages(
         self, *, case_id: str | None = None, recipient_id: str | None = None, limit: int = 1000
@@ -283,6 +264,20 @@ def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> It
         page.may_repeat = page.may_repeat or outcome.uncertain
         _note_failure(session, page, outcome.detail, now)
     yield page_action(session, page, state, now, outcome.detail)
+
+
+def _receive(session: Session, page: Page, state: PageState, now: datetime, device: str) -> Iterator[Action]:
+    news = False
+    if page.shown_at is None:
+        news, page.shown_at = True, now
+        if page.state is not PageState.ACKNOWLEDGED:
+            page.state, page.next_at = PageState.SHOWN, None
+        yield page_action(session, page, PageState.SHOWN, now, device, by=ActorKind.DEVICE)
+    if state is PageState.ACKNOWLEDGED and page.acknowledged_at is None:
+        news, page.acknowledged_at, page.state = True, now, PageState.ACKNOWLEDGED
+        yield page_action(session, page, PageState.ACKNOWLEDGED, now, device, by=ActorKind.DEVICE)
+    if news and page.kind is PageKind.DRILL:
+        _prove(session, page, now)
 
 
 def _way(session: Session, page: Page) -> RecipientChannel | None:

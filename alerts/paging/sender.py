@@ -150,6 +150,7 @@ class Sender:
 
     def _refused(self, handover: Handover, error: ChannelError) -> None:
         now = self._now()
+        self._failures += error.failures
         outcomes = []
         for page in handover.pages:
             again_at = self._again_at(page, error, now)

@@ -110,7 +110,7 @@ def compose(handover: Handover, texts: Texts, *, base_url: str) -> Message:
     worst = max(handover.pages, key=lambda page: page.level.rank)
     story = handover.stories.get(worst.case_id or "")
     link = f"{base_url}/?incident={worst.case_id}" if worst.case_id else base_url
-    message_id = handover.pages[0].page_id
+    message_id = handover.pages[0].message_id or handover.pages[0].page_id
     may_repeat = any(page.may_repeat for page in handover.pages)
     if worst.kind is PageKind.DRILL or story is None:
         return Message(

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 class ChannelError(Exception):
     """A channel did not take a message. The text says why, for people."""
 
+    failures: tuple[DeviceFailure, ...] = ()
+    """Devices, among several, that it cannot reach any more."""
+
 
 class TryAgainError(ChannelError):
     """It may go another time.

@@ -170,6 +170,7 @@ def _outbox() -> None:
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("why", sa.String(2000), nullable=True),
         sa.Column("may_repeat", sa.Boolean(), nullable=False),
+        sa.Column("message_id", sa.String(64), nullable=True),
         sa.Column("holder", sa.String(200), nullable=True),
         sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
@@ -180,6 +181,7 @@ def _outbox() -> None:
         sa.UniqueConstraint("page_id", name=op.f("uq_pages_page_id")),
     )
     op.create_index(op.f("ix_pages_case_id_state"), "pages", ["case_id", "state"])
+    op.create_index(op.f("ix_pages_message_id"), "pages", ["message_id"])
     op.create_index(op.f("ix_pages_recipient_id"), "pages", ["recipient_id"])
     op.create_index(op.f("ix_pages_state_next_at"), "pages", ["state", "next_at"])
     op.create_table(
