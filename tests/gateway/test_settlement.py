@@ -13,9 +13,11 @@ import pytest
 
 from gateway.outbox_schema import LEAST_BYTES
 from gateway.service import GatewayService
+from telemetry.frames import encode_frame, frame_from_values
+from telemetry.samples import Provenance
 from telemetry.sparkplug.batches import batch_metrics
 from telemetry.sparkplug.payload import decode_payload
-from telemetry.unit_link import decode_stored_receipt
+from telemetry.unit_link import decode_stored_receipt, frames_topic
 
 ROOT = Path(__file__).parents[2]
 
@@ -245,16 +247,77 @@ from telemetry.broker import BrokerAccess
 local, uplink = (BrokerAccess(host="127.0.0.1", port=int(port)) for port in sys.argv[1:3])
 folder = pathlib.Path(sys.argv[3])
 settings = GatewaySettings(
-    gateway_id="truck", fleet_id="fleet", host_id=None, outbox_path=folder / "outbox", state_path=folder / "state"
+    gateway_id="truck", fleet_id="fleet", host_id=None, outbox_path=folder / "outbox", state_path=folder / "state",
+    **{name: int(value) for name, _, value in (each.partition("=") for each in sys.argv[4:])},
 )
 asyncio.run(GatewayService(settings, local, uplink).run())
 """
 
 
-async def start_gateway(rig, folder):
+async def start_gateway(rig, folder, *settings: str):
+    """Start a gateway's process; `settings` are name=number."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(rig.local.port), str(rig.uplink.port), str(folder), cwd=ROOT
+        sys.executable, "-c", PROGRAM, str(rig.local.port), str(rig.uplink.port), str(folder), *settings, cwd=ROOT
     )
+
+
+async def test_an_outage_that_an_outbox_has_no_room_for_thins_normal_packs_and_tells_it_after_a_power_cut(
+    rig, tmp_path
+):
+    minutes, channels = 45, 24
+    began_ms = time.time_ns() // 1_000_000 // 60_000 * 60_000 - 3 * 3_600_000
+
+    def minute(number: int, celsius: float) -> bytes:
+        return encode_frame(
+            frame_from_values(
+                boot_id="b1",
+                number=number,
+                tick_ms=60_000 * number,
+                period_ms=1_000,
+                provenance=Provenance.SIMULATED,
+                utc_at_tick_zero_ms=began_ms,
+                temperatures_c=np.full((60, channels), celsius),
+                voltages_v=np.full((60, 1), 3.7),
+            )
+        )
+
+    rig.uplink.kill()
+    child = await start_gateway(rig, tmp_path, f"outbox_max_bytes={LEAST_BYTES}")
+    try:
+        async with rig.unit() as unit:
+            for number in range(minutes):  # slower than they fill it: each is taken before the next comes
+                for unit_id, celsius in (("cool", 25.0), ("hot", 58.0)):
+                    heard = len(unit.of("stored"))
+                    while len(unit.of("stored")) == heard:
+                        await unit.client.publish(frames_topic(unit_id), minute(number, celsius))
+                        with contextlib.suppress(AssertionError):
+                            await rig.until(lambda heard=heard: len(unit.of("stored")) > heard, seconds=1.0)
+        child.kill()
+        await child.wait()
+        rig.uplink.start()
+        async with rig.host() as watcher, rig.host() as host, acknowledging(rig, host) as ingest:
+            child = await start_gateway(rig, tmp_path, f"outbox_max_bytes={LEAST_BYTES}")
+            await rig.until(lambda: len(ingest.stored) == 2 * minutes, "a part of every frame", seconds=20)
+
+            def told() -> list[dict]:
+                metrics = [m for payload in watcher.of("NDATA") for m in decode_payload(payload).metrics]
+                return [each for m in metrics if m.name == "Outbox/ReplacedDetail" for each in orjson.loads(m.value)]
+
+            await rig.until(told, "what was thinned", seconds=20)
+            rows = {key: len(times) for key, times in ingest.stored.items()}
+            thinned = [number for number in range(minutes) if rows["cool", "b1", number] == 1]
+            assert {rows["hot", "b1", number] for number in range(minutes)} == {60}, "suspicious packs come last"
+            assert thinned == list(range(len(thinned))), "the oldest first"
+            assert 10 < len(thinned) < minutes
+            assert {rows["cool", "b1", number] for number in range(len(thinned), minutes)} == {60}
+            assert all(ingest.stored["cool", "b1", n] == [began_ms + 60_000 * n] for n in thinned)
+            assert {(each["unit_id"], each["kept"], each["kept_period_ms"]) for each in told()} == {
+                ("cool", "thinned", 60_000)
+            }
+            assert sum(each["samples_lost"] for each in told()) == 59 * len(thinned)
+    finally:
+        child.kill()
+        await child.wait()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
