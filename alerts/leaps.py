@@ -1,9 +1,11 @@
-"""Lone readings that leap to a ceiling: a code of an instrument, or the first look at a crushed cell.
+"""Lone readings that leap to the hottest ceiling: a code of an instrument, or the first look at a crushed cell.
 
-A code stands alone: it comes in one step, no other probe rises and no voltage falls with it, and then it is gone, or
-stays exactly what it is. A fire moves. So such a reading counts only from the probe's next one on that is hot and
-different, or from the row in which anything else of the pack moves. Where nothing else of the pack was measured,
-nobody says that the reading is alone, and it counts at once. Pure but for its `states`.
+A code comes in one step, no voltage falls with it, and then it is gone, or stays exactly what it is. A fire moves. So
+such a reading counts only from the probe's next one on that is hot and different, or from the row in which a voltage
+falls or others of the pack rise. A next reading after a gap in which the others went on is a new leap: an open probe
+may give several codes. What others read in the row of the leap itself says nothing: loose contacts and coarse steps do
+as much. Where nothing else of the pack is heard of, nobody says that the reading is alone, and it counts at once. Pure
+but for its `states`.
 
 Packs with a leap are few, so their rows are looked at one after the other.
 """
@@ -31,36 +33,38 @@ _ALIKE = 1.2
 """References of one pack differ by less. **assumed**"""
 _FEWEST = 3
 """Of fewer there is no median: their own changes count."""
+_SLICE_MS = 600_000
+"""Others that move with a leap do so within one slice of time; over hours, weather drives them apart. **assumed**"""
 
 
 def lone_leaps(
     states: PackStates,
     rule: LeapRule,
     *,
-    lowest_c: float,
+    hottest_c: float,
     slot: NDArray[np.int64],
+    t_ms: NDArray[np.int64],
     temperatures_c: Floats,
     before_c: Floats,
     measured: Mask,
-    trusted: Mask,
-    late: Mask,
+    lately: Mask,
+    newest_before_ms: NDArray[np.int64],
     voltages_v: Floats,
     references_v: Floats,
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> Mask:
-    """(N, T) the readings at or above `lowest_c` that do not count yet.
+    """(N, T) the readings at or above `hottest_c`, the hottest ceiling, that do not count yet.
 
-    before_c: (N, T) each probe's latest live reading before the row. measured, trusted: (N, T) it is a new live
-    reading, and the gap before it is short. late: (N,) rows older than the newest of their pack; they count alone only
-    where the row's other probes are hot too. references_v: (N, V) of live rows, else NaN.
+    before_c: (N, T) each probe's latest live reading before the row. measured: (N, T) it is a new live reading.
+    lately: (N, T) the gap since `before_c` is short. newest_before_ms: (N,) of the pack; a row older than it is late.
+    references_v: (N, V) of live rows, else NaN.
     """
     held_back = np.zeros(temperatures_c.shape, bool)
-    hot = temperatures_c >= lowest_c
-    leaps = hot & ~(temperatures_c - before_c < rule.leap_c) & np.isfinite(before_c)
-    strange = hot & late[:, None] & (before_c < lowest_c)
+    hot = temperatures_c >= hottest_c
+    leaps = hot & _far_above(rule, temperatures_c, before_c, hottest_c, late=(t_ms < newest_before_ms)[:, None])
     firsts = starts[ends]
-    looked_at = np.logical_or.reduceat((leaps | strange).any(axis=1), firsts)
+    looked_at = np.logical_or.reduceat(leaps.any(axis=1), firsts)
     looked_at |= np.isfinite(states.leap_c[slot[ends]]).any(axis=1)
     if not looked_at.any():
         return held_back
@@ -71,12 +75,14 @@ def lone_leaps(
                 states,
                 rule,
                 which,
+                t_ms=int(t_ms[row]),
                 reading_c=temperatures_c[row],
                 before_c=before_c[row],
                 hot=hot[row],
+                leaps=leaps[row],
                 measured=measured[row],
-                trusted=trusted[row],
-                late=bool(late[row]),
+                lately=lately[row],
+                newest_before_ms=int(newest_before_ms[row]),
                 falls=_falls(rule, voltages_v[row], references_v[row]),
             )
     return held_back
@@ -87,56 +93,47 @@ def _take(
     rule: LeapRule,
     slot: int,
     *,
+    t_ms: int,
     reading_c: Floats,
     before_c: Floats,
     hot: Mask,
+    leaps: Mask,
     measured: Mask,
-    trusted: Mask,
-    late: bool,
+    lately: Mask,
+    newest_before_ms: int,
     falls: bool,
 ) -> Mask:
     """(T,) what of one row does not count."""
-    leap_c = states.leap_c[slot]  # a view
+    leap_c, base_c = states.leap_c[slot], states.leap_base_c[slot]  # views
+    late = t_ms < newest_before_ms
     waits = np.isfinite(leap_c)
-    still = waits & ~(measured & ~hot)
-    moves = falls
-    if still.any():
-        others = measured & ~waits
-        moves |= bool(
-            (_more_than_usual(reading_c[others] - states.leap_base_c[slot, others]) >= rule.others_rise_c).any()
-        )
-    new = _alone_in_row(rule, reading_c, hot) & (before_c < reading_c) if late else measured & hot
-    new &= np.isfinite(before_c) & (reading_c - before_c >= rule.leap_c) & ~waits
-    if new.any() and not late:
-        others = measured & trusted & ~waits & ~new
-        moves |= new.sum() > 1 or not others.any()
-        moves |= bool((reading_c[others] - before_c[others] >= rule.others_rise_c).any())
+    new = leaps & ~waits & (measured | late)
+    others = measured & ~waits & ~new
+    moves = falls or (waits.any() and _others_rise(reading_c[others] - base_c[others], rule))
 
-    ends = waits & ((measured & ~hot) | (hot & ((reading_c != leap_c) | moves)))
+    follows = late | (measured & (lately | ~(measured & lately).any()))
+    ends = waits & ((measured & ~hot) | (hot & ((follows & (reading_c != leap_c)) | moves)))
     leap_c[ends] = np.nan
-    begins = new & (not moves)
-    if begins.any():
-        if not still.any():
-            states.leap_base_c[slot] = np.where(measured, reading_c, before_c)
-        leap_c[begins] = reading_c[begins]
+    heard = measured | lately
+    begins = (new & (not falls) & (heard.sum() > heard)) | (waits & measured & ~ends)
+    leap_c[begins] = reading_c[begins]
+    if t_ms // _SLICE_MS > newest_before_ms // _SLICE_MS or (begins.any() and not waits.any()):
+        base_c[:] = np.where(measured, reading_c, before_c)
     held_back: Mask = hot & np.isfinite(leap_c)
     return held_back
 
 
-def _alone_in_row(rule: LeapRule, reading_c: Floats, hot: Mask) -> Mask:
-    """(T,) hot probes of a late row of which every other one is far cooler, and at least one is there."""
-    read = np.isfinite(reading_c)
-    if hot.sum() != 1 or read.sum() < 2:
-        return np.zeros(len(hot), bool)
-    others_c = reading_c[read & ~hot].max()
-    alone: Mask = hot & (reading_c - others_c >= rule.leap_c)
-    return alone
+def _far_above(rule: LeapRule, reading_c: Floats, before_c: Floats, hottest_c: float, *, late: Mask) -> Mask:
+    """(N, T) far above the reading before; a late one has none, so it is enough that the probe is cool now."""
+    far: Mask = np.where(late, before_c < hottest_c, reading_c - before_c >= rule.leap_c)
+    return far
 
 
-def _more_than_usual(risen_c: Floats) -> Floats:
-    """Less what all of them rose by: weather is no support."""
-    known = risen_c[np.isfinite(risen_c)]
-    return known - np.median(known) if len(known) >= _FEWEST else known
+def _others_rise(risen_c: Floats, rule: LeapRule) -> bool:
+    """Whether two of them, or the only one, rose more than the rest: one may be broken too, and weather lifts all."""
+    known = np.sort(risen_c[np.isfinite(risen_c)])
+    usual_c = float(np.median(known[:-2])) if len(known) >= _FEWEST else 0.0
+    return bool(len(known)) and float(known[-2:][0]) - usual_c >= rule.others_rise_c
 
 
 def _falls(rule: LeapRule, voltages_v: Floats, references_v: Floats) -> bool:

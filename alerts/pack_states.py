@@ -55,7 +55,7 @@ class PackStates:
         self.leap_c = np.full((n, t), np.nan, np.float32)
         """Where the probe leapt to alone, while that does not count yet; NaN = it did not."""
         self.leap_base_c = np.full((n, t), np.nan, np.float32)
-        """What the others read then."""
+        """What the others read then, or as the present ten minutes began."""
         self.above = np.zeros((n, c, t), bool)
         """Whether the probe passed the ceiling and has not stayed below it since."""
         self.exceeded_ms = np.full((n, c, t), NEVER_MS, np.int64)

@@ -63,10 +63,11 @@ class RunawayRule:
 class LeapRule:
     """Which reading at a ceiling waits for a second one: one that leapt there while nothing else moved. **Assumed**."""
 
-    leap_c: float = 40.0
-    """degC, from the probe's latest live reading before."""
+    leap_c: float = 20.0
+    """degC, from the probe's latest live reading before. 85 degC, the power-on value of a one-wire probe, is a leap
+    from 65 degC; no cell heats a probe so much within a report but a crushed one."""
     others_rise_c: float = 2.0
-    """degC by which another probe rises that moves with it."""
+    """degC by which two other probes rise that move with it, more than the rest."""
     voltage_fall_permille: float = 10.0
     """Thousandths by which a tap falls, against the others, that moves with it."""
 

@@ -117,7 +117,7 @@ class _Runaway(_Table):
 class _Leap(_Table):
     """Which reading at a ceiling waits for the next one: fewer may, and less may confirm it; never the other way."""
 
-    leap_c: float = Field(default=40.0, ge=40.0, le=4000.0)
+    leap_c: float = Field(default=20.0, ge=20.0, le=4000.0)
     others_rise_c: float = Field(default=2.0, ge=0.5, le=2.0)
     voltage_fall_permille: float = Field(default=10.0, ge=2.5, le=10.0)
 

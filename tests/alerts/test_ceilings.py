@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan, nan
 
 import numpy as np
@@ -65,7 +65,6 @@ class PlainPack:
         self.latched = 0
         self.level = 0
         self.eased_ms: int | None = None
-        self.base_ms = -1
         self.probes = [PlainProbe() for _ in range(probes)]
         self.voltages = [PlainVoltage() for _ in range(voltages)]
 
@@ -96,21 +95,18 @@ class PlainPack:
         self, t_ms: int, temperatures_c: list[float], voltages_v: list[float], *, late: bool
     ) -> list[bool]:
         """Which readings do not count: each leapt to a ceiling alone, and has not moved since, nor anything else."""
-        lowest_c, leap_c = self.rules.ceilings[0].at_c, self.rules.leap.leap_c
+        hottest_c, leap_c = self.rules.ceilings[-1].at_c, self.rules.leap.leap_c
         paired = list(zip(self.probes, temperatures_c, strict=True))
         new = [not late and not isnan(c) and (p.reading_ms is None or t_ms > p.reading_ms) for p, c in paired]
         lately = [p.reading_ms is not None and t_ms - p.reading_ms <= GAP_MS for p in self.probes]
         waited = [probe.leapt_to_c is not None for probe in self.probes]
         begins = [
-            c >= lowest_c and p.reading_ms is not None and c - p.reading_c >= leap_c and not waits
-            for (p, c), waits in zip(paired, waited, strict=True)
+            c >= hottest_c
+            and p.reading_ms is not None
+            and (p.reading_c < hottest_c if late else fresh and c - p.reading_c >= leap_c)
+            and not waits
+            for (p, c), fresh, waits in zip(paired, new, waited, strict=True)
         ]
-        if late:
-            cool = [c for c in temperatures_c if c < lowest_c]
-            alone = 0 < sum(c >= lowest_c for c in temperatures_c) <= len(cool)
-            begins = [b and alone and c - max(cool) >= leap_c for b, c in zip(begins, temperatures_c, strict=True)]
-        else:
-            begins = [begun and fresh for begun, fresh in zip(begins, new, strict=True)]
         falls = not late and any(
             0.1 < volts < 1.6 * (voltage.reference_v or nan) and volts / voltage.reference_v < 0.99
             for voltage, volts in zip(self.voltages, voltages_v, strict=True)
@@ -125,21 +121,18 @@ class PlainPack:
         goes_on = any(fresh and near for fresh, near in zip(new, lately, strict=True))
         heard = sum(fresh or near for fresh, near in zip(new, lately, strict=True))
         for (probe, c), fresh, near, waits, begun in zip(paired, new, lately, waited, begins, strict=True):
-            follows = late or near or not goes_on
-            if waits and fresh and c < lowest_c:
+            follows = late or (fresh and (near or not goes_on))
+            back = fresh and c < hottest_c
+            counts = c >= hottest_c and (moves or (follows and c != probe.leapt_to_c))
+            if waits and (back or counts):
                 probe.leapt_to_c = None
-            elif waits and c >= lowest_c and (moves or (follows and c != probe.leapt_to_c)):
-                probe.leapt_to_c = None
-            elif waits and fresh:
-                probe.leapt_to_c = c
-            elif begun and not falls and heard > (fresh or near):
+            elif (waits and fresh) or (begun and not falls and heard > (fresh or near)):
                 probe.leapt_to_c = c
         begun = any(b and p.leapt_to_c is not None for p, b in zip(self.probes, begins, strict=True))
-        if (begun and not any(waited)) or (not late and t_ms - self.base_ms >= 600_000):
-            self.base_ms = t_ms
+        if (begun and not any(waited)) or t_ms // 600_000 > self.newest_ms // 600_000:
             for (probe, c), fresh in zip(paired, new, strict=True):
                 probe.base_c = c if fresh else None if probe.reading_ms is None else probe.reading_c
-        return [probe.leapt_to_c is not None and c >= lowest_c for probe, c in paired]
+        return [probe.leapt_to_c is not None and c >= hottest_c for probe, c in paired]
 
     def alarm(self) -> int:
         return next(
@@ -405,8 +398,9 @@ def test_rows_that_come_again_change_nothing(history, data):
     assert found == detected(history, RULES, [len(history.pack)])
 
 
-NO_LEAPS_C = st.sampled_from([47.5, 48.0, 50.0, 54.75, 55.0, 59.75, 60.0, 61.5, 65.0, 70.0, 79.75, 80.0, 85.0, nan])
-"""A probe that leaps waits one reading for others to move, if there are others."""
+NO_LEAPS_C = st.sampled_from([54.5, 54.75, 55.0, 58.0, 59.75, 60.0, 61.5, 65.0, 69.75, 70.0, 74.25, nan])
+"""A probe that leaps waits one reading, if there are others."""
+CRITICAL_AT_70 = replace(RULES, ceilings=(RULES.ceilings[0], replace(RULES.ceilings[1], at_c=70.0)))
 LIVE_STEPS_MS = st.sampled_from([500, 1000, 2000, 10_000, 31_000])
 
 
@@ -421,7 +415,7 @@ def ranks(history: History, temperatures_c: np.ndarray) -> np.ndarray:
         cuts=[],
     )
     level = np.zeros(len(history.pack), int)
-    for row, _, rank, _ in detected(other, RULES, [len(history.pack)]):
+    for row, _, rank, _ in detected(other, CRITICAL_AT_70, [len(history.pack)]):
         level[row:] = rank
     return level
 

@@ -95,5 +95,7 @@ def test_ceilings_do_not_wait_for_a_hole(engine_of, frame, received, start_ms):
     engine = engine_of()
     engine.observe([frame(0, 5)])
     hot = received([20], [[22.0] * 6 + [84.0, 85.0]], boot_id="1-a", frame=4, received_at_ms=start_ms + 21_000)
+    assert engine.observe([hot]) == []  # both leapt
+    hot = received([21], [[22.0] * 6 + [84.5, 85.5]], boot_id="1-a", frame=5, received_at_ms=start_ms + 21_000)
     (transition,) = engine.observe([hot])
-    assert (str(transition.level), transition.sampled_at_ms) == ("critical", start_ms + 20_000)
+    assert (str(transition.level), transition.sampled_at_ms) == ("critical", start_ms + 21_000)
