@@ -16,6 +16,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from dashboards import (
     routes_alerts,
     routes_board,
+    routes_incidents,
     routes_intake,
     routes_local,
     routes_operation,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller, HistoryReader, Phrases
+    from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases
     from registry.registry import Registry
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -59,6 +60,7 @@ _TAGS = [
     {"name": "board", "description": "What every pack does now, at once and as a stream."},
     {"name": "packs", "description": "One pack: record, history, export."},
     {"name": "alerts", "description": "Alerts and what people do about them."},
+    {"name": "incidents", "description": "What people deal with: alerts of one cause, and who works on them."},
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
     {"name": "intake", "description": "What could not be taken, and why."},
@@ -77,6 +79,7 @@ def create_app(
     board: LiveBoard,
     history: HistoryReader,
     alert_desk: AlertDesk,
+    incident_desk: IncidentDesk,
     enroller: Enroller | None,
     phrases: Phrases,
     session_secret: str,
@@ -127,6 +130,7 @@ def create_app(
         board=board,
         history=history,
         alert_desk=alert_desk,
+        incident_desk=incident_desk,
         enroller=enroller,
         now_ms=now_ms,
         health=health,
@@ -151,6 +155,7 @@ def create_app(
         routes_board,
         routes_packs,
         routes_alerts,
+        routes_incidents,
         routes_intake,
         routes_local,
         routes_operation,

@@ -10,6 +10,7 @@ from registry.response_kinds import Language, Situation
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
 Comment = Annotated[str, Field(max_length=1000, examples=["Driver called, pulls over at the next rest area."])]
+Authority = Annotated[str, Field(max_length=1000, examples=["Reno Fire, Capt. Ortiz"])]
 Name = Annotated[str, Field(min_length=1, max_length=200, examples=["ana"])]
 
 
@@ -40,6 +41,36 @@ class Close(Model):
 
     version: Annotated[int, Field(ge=0)]
     reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S", examples=["Fire service released it."])]
+    authority: Authority = ""
+    """Who released the load: needed where it was `critical`."""
+
+
+class Shelve(Model):
+    """A person wants to hear no more of it for a while, and owns that."""
+
+    version: Annotated[int, Field(ge=0)]
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+
+
+class Version(Model):
+    """The version that a step was decided on."""
+
+    version: Annotated[int, Field(ge=0)]
+
+
+class HandOver(Model):
+    """To whom an incident is offered."""
+
+    version: Annotated[int, Field(ge=0)]
+    to: Identifier
+    """An account's id, from `/api/people`."""
+
+
+class Remark(Model):
+    """What was done, or seen."""
+
+    comment: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
 
 
 class Enrolment(Model):

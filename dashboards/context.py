@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from dashboards.accounts import Passwords
 from dashboards.board import LiveBoard
-from dashboards.ports import AlertDesk, Enroller, HistoryReader
+from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk
 from dashboards.throttle import SignInThrottle
 from dashboards.trips import TripHouse
 from registry.registry import Registry
@@ -29,6 +29,7 @@ class Context:
     board: LiveBoard
     history: HistoryReader
     alert_desk: AlertDesk
+    incident_desk: IncidentDesk
     enroller: Enroller | None
     """None: this process has no broker accounts to give."""
     now_ms: Callable[[], int]

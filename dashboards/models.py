@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass
+from registry.kinds import AlertKind, AlertState, Chemistry, Level, PackClass, Role
 from registry.response_kinds import Language, Situation, Stage
 from telemetry.samples import Provenance
 
@@ -127,6 +127,14 @@ class Alert(Model):
     close_reason: str | None
     version: int
     """Grows with each change; an action names the version that it was decided on."""
+    acknowledged_roles: list[Role] = []
+    """Who has seen it since it last rose. `acknowledged` is the dispatcher's; the others' move no state."""
+    shelved_by: str | None = None
+    shelved_until_ms: int | None = None
+    """Nobody need hear of it before then; any rise takes it off."""
+    shelf_reason: str | None = None
+    releasing_authority: str | None = None
+    """Who released the load, where it was `critical`."""
     level_on_board: Level | None = None
     """By the vehicle's own engine; null where it says nothing."""
     on_board_since_ms: int | None = None
@@ -259,6 +267,7 @@ class AlertEvent(Model):
     level: Level
     actor: str | None
     """null: the alert engine."""
+    actor_role: Role | None = None
     comment: str | None
     reasons: list[str]
 

@@ -101,6 +101,11 @@ class AlertRow:
     closed_at_ms: int | None
     close_reason: str | None
     version: int
+    acknowledged_roles: tuple[str, ...] = ()
+    shelved_by: str | None = None
+    shelved_until_ms: int | None = None
+    shelf_reason: str | None = None
+    releasing_authority: str | None = None
     level_on_board: str | None = None
     on_board_since_ms: int | None = None
     level_here: str | None = None
@@ -185,6 +190,11 @@ def alert_row(alert: Alert, vehicle_name: str | None) -> AlertRow:
         closed_at_ms=to_ms_or_none(alert.closed_at),
         close_reason=alert.close_reason,
         version=alert.version,
+        acknowledged_roles=tuple(alert.acknowledged_roles),
+        shelved_by=alert.shelved_by,
+        shelved_until_ms=to_ms_or_none(alert.shelved_until),
+        shelf_reason=alert.shelf_reason,
+        releasing_authority=alert.releasing_authority,
         level_on_board=None if alert.level_on_board is None else str(alert.level_on_board),
         on_board_since_ms=to_ms_or_none(alert.on_board_since),
         level_here=None if alert.level_here is None else str(alert.level_here),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alerts.incidents import IncidentDesk
 from dashboards.app import create_app
 from ingest.stores.contract import StoreUnavailableError
 from packwatch.phrases import TablePhrases
@@ -43,6 +44,7 @@ def build_pages(
         board=board,
         history=history,
         alert_desk=alert_desk,
+        incident_desk=IncidentDesk(registry, alert_desk),
         enroller=enroller,
         phrases=TablePhrases(),
         session_secret=credentials.session_key,

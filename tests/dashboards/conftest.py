@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from alerts.incidents import IncidentDesk
 from dashboards.accounts import ensure_administrator
 from dashboards.app import create_app
 from dashboards.board import LiveBoard
@@ -213,9 +214,20 @@ class Desk:
             self._step, alert_id, AlertState.ACKNOWLEDGED, version=version, by=by, text=comment, now=now, role=role
         )
 
-    async def close_alert(self, alert_id: str, *, version: int, by: str, reason: str, now: datetime) -> Alert:
+    async def close_alert(
+        self,
+        alert_id: str,
+        *,
+        version: int,
+        by: str,
+        reason: str,
+        now: datetime,
+        role: Role = Role.DISPATCHER,
+        authority: str = "",
+    ) -> Alert:
+        assert authority == ""
         return await asyncio.to_thread(
-            self._step, alert_id, AlertState.CLOSED, version=version, by=by, text=reason, now=now
+            self._step, alert_id, AlertState.CLOSED, version=version, by=by, text=reason, now=now, role=role
         )
 
     def _step(
@@ -300,6 +312,7 @@ def parts(
         "board": board,
         "history": history,
         "alert_desk": desk,
+        "incident_desk": IncidentDesk(registry, desk),
         "enroller": RegistryEnroller(registry, clock),
         "phrases": TablePhrases(),
         "session_secret": "session-secret-of-the-tests",
