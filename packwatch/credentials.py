@@ -47,7 +47,10 @@ class BrokerAccount:
             case AccountRole.INGEST:
                 return ("spBv1.0/STATE/+", "spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+")
             case AccountRole.ALERTS:
-                return ("packwatch/alerts/+/+", "packwatch/engine/+", "spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+")
+                return (
+                    *("packwatch/alerts/+/+", "packwatch/engine/+", "packwatch/pages/+"),
+                    *("spBv1.0/+/NCMD/+", "spBv1.0/+/DCMD/+/+"),
+                )
             case AccountRole.DASHBOARD:
                 return ("spBv1.0/+/NCMD/+",)
             case AccountRole.GATEWAY:
@@ -68,7 +71,7 @@ class BrokerAccount:
             case AccountRole.ALERTS:
                 return ("spBv1.0/#",)
             case AccountRole.DASHBOARD:
-                return ("spBv1.0/#", "packwatch/alerts/+/+", "packwatch/engine/+")
+                return ("spBv1.0/#", "packwatch/alerts/+/+", "packwatch/engine/+", "packwatch/pages/+")
             case AccountRole.GATEWAY:
                 # With all below, since Eclipse Tahu's edge nodes subscribe to `NCMD/{node}/#`.
                 commands = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/#" for kind in ("NCMD", "DCMD")]
@@ -83,7 +86,8 @@ class Credentials:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = folder
+        self.folder = folder
+        """Where they lie."""
         self._accounts_path = folder / "broker.json"
         self._accounts: dict[str, BrokerAccount] = {}
         if self._accounts_path.exists():
@@ -131,7 +135,7 @@ class Credentials:
         _write_secret(self._accounts_path, json.dumps(records, indent=1))
 
     def _secret(self, name: str) -> str:
-        path = self._folder / name
+        path = self.folder / name
         if not path.exists():
             _write_secret(path, secrets.token_urlsafe(32))
         return path.read_text().strip()

@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from packwatch.paging_settings import PagingSection
 from telemetry.broker import BrokerAccess
 
 CONFIG_VARIABLE = "PACKWATCH_CONFIG"
@@ -181,6 +182,8 @@ class Settings(BaseSettings):
     """The time-series store."""
     gateway: GatewaySection = GatewaySection()
     """The gateway of one vehicle."""
+    paging: PagingSection = PagingSection()
+    """How people are told of a critical alert."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """One event a line: for people, for machines, or by whether a terminal watches."""
     log_level: Literal["auto", "debug", "info", "warning", "error"] = "auto"
@@ -219,6 +222,10 @@ class Settings(BaseSettings):
         if self.registry_url is not None:
             return self.registry_url.get_secret_value()
         return f"sqlite:///{self.data_dir / 'registry.sqlite'}"
+
+    def base_url(self) -> str:
+        """Where people reach the pages."""
+        return (self.paging.base_url or f"http://{self.http}").rstrip("/")
 
     def rules_path(self) -> Path:
         """Where the rules file lies, if there is one."""

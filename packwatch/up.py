@@ -28,6 +28,7 @@ from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import PagesHistory
 from packwatch.intake import Meter
 from packwatch.pages import build_pages
+from packwatch.paging import build_paging
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.simulating import run_vehicles, scenario_by_name
@@ -67,11 +68,12 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         house.push_async_callback(crew.dismiss)
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
         board = LiveBoard(now_ms=_now_ms())
+        desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         alerts = AlertService(
             registry=registry,
             publish=publisher.publish,
-            listeners=[board.observe_alert],
+            listeners=[board.observe_alert, desk.observe_alert],
             fleets=settings.groups,
             rules=await rules.load(),
             snapshot_path=data_dir / SNAPSHOT_FILE,
@@ -121,6 +123,8 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("broker", broker.run())
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
+        crew.start("sender", sender.run())
+        crew.start("paging", desk.run())
         crew.start("rules", rules.run(alerts.use_rules))
         crew.start("ingest", ingest.run())
         crew.start("board", keeper.run())

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from alerts.rules_keeper import RulesKeeper
 from alerts.service import AlertService
 from packwatch.alone.shared import guest_stream, open_registry
+from packwatch.credentials import Credentials
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.directory import Directory
 from packwatch.engine_watch import beat
 from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import RemoteHistory, history_token
+from packwatch.paging import build_paging
 from packwatch.publishing import Publisher
 from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import is_shared, open_store
@@ -35,12 +37,15 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         publisher = Publisher(settings.mqtt.access())
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        credentials = Credentials(settings.data_dir / "credentials")
+        desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
         source = await asyncio.to_thread(_open_history, settings)
         if source is not None:
             house.callback(source.close)
         alerts = AlertService(
             registry=registry,
             publish=publisher.publish,
+            listeners=[desk.observe_alert],
             fleets=settings.groups,
             rules=await rules.load(),
             snapshot_path=settings.data_dir / SNAPSHOT_FILE,
@@ -55,6 +60,8 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         look_for_cycles_rarely()
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())
+        crew.start("sender", sender.run())
+        crew.start("paging", desk.run())
         crew.start("rules", rules.run(alerts.use_rules))
         crew.start("stream", stream.run())
         crew.start("heartbeat", beat(publisher, stream, settings.groups, rules.status))
