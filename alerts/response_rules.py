@@ -65,7 +65,7 @@ ON_THE_ROAD = (Situation.DRIVING, Situation.TUNNEL)
 def broken_rules(cell: Cell) -> Iterator[str]:
     """Each rule that a cell breaks, as a sentence."""
     both = f"{cell.sentence} {cell.action}".casefold()
-    for word in _found(FORBIDDEN[cell.language], both):
+    for word in forbidden_in(both, cell.language):
         yield f"it says {word!r}"
     if cell.stage in FROM_CRITICAL:
         for word in _found(DRIVING_ON[cell.language], both):
@@ -79,6 +79,11 @@ def broken_rules(cell: Cell) -> Iterator[str]:
             yield f"it does not say {words[cell.language]!r}"
     yield from _too_long("sentence", cell.sentence, SENTENCE_WORDS_MOST, SENTENCE_LETTERS_MOST)
     yield from _too_long("action", cell.action, ACTION_WORDS_MOST, ACTION_LETTERS_MOST)
+
+
+def forbidden_in(text: str, language: Language) -> Iterator[str]:
+    """Each forbidden word of a text, which may be another than the table's."""
+    return _found(FORBIDDEN[language], text.casefold())
 
 
 def _found(beginnings: tuple[str, ...], text: str) -> Iterator[str]:

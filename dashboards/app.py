@@ -16,6 +16,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from dashboards import (
     routes_alerts,
     routes_board,
+    routes_emergency,
     routes_incidents,
     routes_intake,
     routes_local,
@@ -63,6 +64,7 @@ _TAGS = [
     {"name": "incidents", "description": "What people deal with: alerts of one cause, and who works on them."},
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
+    {"name": "emergency", "description": "Whom to call, the sheet for responders, reports to authorities."},
     {"name": "intake", "description": "What could not be taken, and why."},
     {"name": "local", "description": "For the command line on the service's own machine, by service token."},
     {"name": "operation", "description": "Health and metrics."},
@@ -161,6 +163,7 @@ def create_app(
         routes_operation,
         routes_trip,
         routes_trips,
+        routes_emergency,
     ):
         app.include_router(room.router)
     app.mount("/", FrontEnd(static_dir))

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from dashboards.models import Model
 from registry.kinds import ChannelKind, Chemistry, PackClass
 from registry.response_kinds import Language, Situation
+from registry.trip_records import DutyAction
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
 Comment = Annotated[str, Field(max_length=1000, examples=["Driver called, pulls over at the next rest area."])]
@@ -129,3 +130,13 @@ class CustodySigned(Model):
     """Who has the load now."""
 
     signed_by: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+class DutyStep(Model):
+    """A step about the reports that authorities are owed."""
+
+    action: DutyAction
+    item: Annotated[str, Field(max_length=64, examples=["hospital"])] = ""
+    """The condition or the report; none for a time."""
+    value: Annotated[str | None, Field(max_length=64, examples=["yes", "2026-11-24T14:02:00Z"])] = None
+    comment: Comment | None = None

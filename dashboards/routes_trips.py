@@ -6,6 +6,7 @@ import segno
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi import Path as PathParameter
 
+from dashboards.acting import hand_of
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.bodies import CustodySigned, TripOpening
 from dashboards.context import Context, House
@@ -13,10 +14,8 @@ from dashboards.models import TripLink, TripRow
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from dashboards.trips import new_nonce, open_trip
-from registry.audit import Actor
-from registry.audit_records import ActorKind
+from registry.accounts import account_actor
 from registry.errors import RefusedError
-from registry.records import Account
 from registry.trip_records import Trip
 
 router = APIRouter(prefix="/api/trips", tags=["trips"])
@@ -37,39 +36,39 @@ def trips(house: House) -> Response:
     return json_answer([trip_row(trip, house) for trip in house.registry.open_trips()])
 
 
-@router.post("", operation_id="openTrip", response_model=TripLink, responses=problems(404, 409, 422))
+@router.post("", operation_id="openTrip", response_model=TripLink, responses=problems(403, 404, 409, 422))
 def open_one(body: TripOpening, account: Person, request: Request, house: House) -> Response:
     """Open a trip; the answer holds the driver's link. 409 while the vehicle is on another one."""
+    hand_of(account, house)
     house.registry.close_trips_that_are_over(house.now())
-    trip = open_trip(house.registry, now=house.now(), by=person_of(account), **body.model_dump())
+    trip = open_trip(house.registry, now=house.now(), by=account_actor(account), **body.model_dump())
     return _link(trip, request, house)
 
 
-@router.post("/{trip_id}/link", operation_id="renewTripLink", response_model=TripLink, responses=problems(404, 409))
+@router.post(
+    "/{trip_id}/link", operation_id="renewTripLink", response_model=TripLink, responses=problems(403, 404, 409)
+)
 def renew(trip_id: TripKey, account: Person, request: Request, house: House) -> Response:
     """A new link for the trip; the one before opens nothing any more."""
+    hand_of(account, house)
     try:
-        trip = house.registry.renew_trip_link(trip_id, new_nonce(), house.now(), by=person_of(account))
+        trip = house.registry.renew_trip_link(trip_id, new_nonce(), house.now(), by=account_actor(account))
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
     return _link(trip, request, house)
 
 
 @router.post(
-    "/{trip_id}/custody", operation_id="signCustody", response_model=TripRow, responses=problems(404, 409, 422)
+    "/{trip_id}/custody", operation_id="signCustody", response_model=TripRow, responses=problems(403, 404, 409, 422)
 )
 def sign_custody(trip_id: TripKey, body: CustodySigned, account: Person, house: House) -> Response:
     """Somebody else has the load. The trip ends now, or with the vehicle's last open incident."""
+    hand_of(account, house)
     try:
-        trip = house.registry.sign_custody(trip_id, body.signed_by.strip(), house.now(), by=person_of(account))
+        trip = house.registry.sign_custody(trip_id, body.signed_by.strip(), house.now(), by=account_actor(account))
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
     return json_answer(trip_row(trip, house))
-
-
-def person_of(account: Account) -> Actor:
-    """Who is signed in, as the audit log names people."""
-    return Actor(kind=ActorKind.PERSON, id=account.name, role=account.role)
 
 
 def trip_row(trip: Trip, house: Context) -> dict[str, object]:

@@ -10,8 +10,7 @@ from registry.audit import Action, Actor, append
 from registry.audit_records import ActorKind
 from registry.database import Database
 from registry.errors import NotFoundError
-from registry.incident_records import Incident, IncidentAlert
-from registry.records import Alert
+from registry.incident_records import Incident
 from registry.trip_records import DutyEvent
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ class Duties(Database):
     def duty_events(self, incident_id: str) -> tuple[DutyEvent, ...]:
         """All steps about an incident, in order."""
         query = select(DutyEvent).where(DutyEvent.incident_id == incident_id).order_by(DutyEvent.id)
-        return self._read(lambda session: tuple(session.scalars(query)))
-
-    def alerts_of_incident(self, incident_id: str) -> tuple[Alert, ...]:
-        """The alerts that an incident gathers, the first raised in front."""
-        query = (
-            select(Alert)
-            .join(IncidentAlert, IncidentAlert.alert_id == Alert.alert_id)
-            .where(IncidentAlert.incident_id == incident_id)
-            .order_by(Alert.raised_at, Alert.alert_id)
-        )
         return self._read(lambda session: tuple(session.scalars(query)))
 
 

@@ -80,3 +80,13 @@ class DutyEvent(Base, kw_only=True):
     value: Mapped[Name | None] = mapped_column(default=None)
     """An answer, or an instant as ISO 8601."""
     comment: Mapped[Line | None] = mapped_column(default=None)
+
+
+class PackPlace(Base, kw_only=True):
+    """Where in the trailer a pack lies, as whoever loaded it says: for those who come to put out a fire."""
+
+    __tablename__ = "pack_places"
+    pack_id: Mapped[str] = mapped_column(ForeignKey("packs.pack_id"), primary_key=True)
+    place: Mapped[Name]
+    noted_by: Mapped[Name]
+    noted_at: Mapped[datetime]

@@ -13,10 +13,11 @@ from registry.database import Database
 from registry.errors import ConflictError, NotFoundError, RefusedError
 from registry.incident_records import Incident, IncidentAlert
 from registry.kinds import IncidentState, Role
-from registry.records import Alert, Gateway, Shipment, Vehicle
-from registry.trip_records import Trip
+from registry.records import Alert, Gateway, Pack, Shipment, Vehicle
+from registry.trip_records import PackPlace, Trip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -117,10 +118,6 @@ class Trips(Database):
 
         return self._write(work)
 
-    def open_incidents_of_vehicle(self, vehicle_id: str) -> tuple[Incident, ...]:
-        """The vehicle's own, and those across vehicles of which it carries an alert; the worst first."""
-        return self._read(lambda session: _open_incidents(session, vehicle_id))
-
     def emergency_number_of_vehicle(self, vehicle_id: str) -> str | None:
         """The number on the paper of the vehicle's open shipment (49 CFR 172.604); the newest, were it several."""
         query = (
@@ -134,6 +131,24 @@ class Trips(Database):
             .limit(1)
         )
         return self._read(lambda session: session.scalars(query).one_or_none())
+
+    def note_pack_place(self, pack_id: str, place: str, at: datetime, *, by: Actor = PROGRAM) -> None:
+        """Where in the trailer a pack lies; the newest word counts. Raises NotFoundError for an unknown pack."""
+
+        def work(session: Session) -> None:
+            if session.get(Pack, pack_id) is None:
+                raise NotFoundError(f"the registry knows no pack {pack_id!r}")
+            noted = PackPlace(pack_id=pack_id, place=place, noted_by=by.id, noted_at=as_utc(at))
+            session.merge(noted)
+            detail = {"place": place}
+            append(session, [Action(actor=by, action="note place", subject=f"pack/{pack_id}", at=at, detail=detail)])
+
+        self._write(work)
+
+    def pack_places(self, pack_ids: Sequence[str]) -> dict[str, str]:
+        """Where packs lie, by pack, as far as somebody noted it."""
+        query = select(PackPlace).where(PackPlace.pack_id.in_(pack_ids))
+        return self._read(lambda session: {each.pack_id: each.place for each in session.scalars(query)})
 
 
 def driver_of(trip: Trip) -> Actor:

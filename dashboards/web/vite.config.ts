@@ -31,7 +31,12 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: { index: "index.html", driver: "driver.html", "trip-worker": "src/driver/worker.ts" },
+      input: {
+        index: "index.html",
+        driver: "driver.html",
+        sheet: "sheet.html",
+        "trip-worker": "src/driver/worker.ts",
+      },
       output: {
         // A service worker keeps its name, by which browsers ask for its next version.
         entryFileNames: (chunk) => (chunk.name === "trip-worker" ? "[name].js" : "assets/[name]-[hash].js"),

@@ -102,6 +102,20 @@ def close(
         out.print(f"custody is signed; the link lives until these incidents are closed: {waits}", highlight=False)
 
 
+@app.command("place")
+def place(
+    *,
+    pack: Annotated[str, typer.Option("--pack", metavar="ID", help="The pack.")],
+    where: Annotated[
+        str, typer.Option("--where", metavar="TEXT", help='For instance "left, third row from the doors".')
+    ],
+    data_dir: DataDir = None,
+) -> None:
+    """Note where in the trailer a pack lies; the emergency sheet says it."""
+    with readable_errors(), _registry(data_dir, None) as (_, registry):
+        registry.note_pack_place(pack, where, datetime.now(UTC))
+
+
 @app.command("list")
 def list_(*, data_dir: DataDir = None) -> None:
     """Print the trips that are not closed."""

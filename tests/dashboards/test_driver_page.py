@@ -298,7 +298,7 @@ def test_without_a_network_it_opens_with_the_last_state_and_its_age(truck, phone
     )
     page.reload()
     expect(page.get_by_test_id("sentence")).to_have_text(sentence)
-    expect(page.get_by_test_id("freshness")).to_contain_text("Last known: 4 min ago")
+    expect(page.get_by_test_id("freshness")).to_contain_text("Last known 4 min ago")
     page.get_by_test_id("acknowledge").click()
     expect(page.get_by_text("Not sent: no network.")).to_be_visible()
     assert violations(page) == []

@@ -32,7 +32,7 @@ async def test_without_a_sign_in_only_health_pages_and_the_door_are_open(app, st
     operations = {(method, path) for path, methods in app.openapi()["paths"].items() for method in methods}
     assert operations > OPEN
     for method, path in operations - OPEN | {("get", "/api/openapi.json")}:
-        url = path.format(pack_id="pack-1", alert_id="a", trip_id="t")
+        url = path.format(pack_id="pack-1", alert_id="a", trip_id="t", incident_id="i")
         answer = await stranger.request(method, url, params={"pack_id": "pack-1"}, json={"version": 1, "reason": "x"})
         assert answer.status_code == 401, (method, path)
         assert answer.json()["detail"].endswith(".")

@@ -10,6 +10,8 @@ test.each([
   ["/packs", { page: "unknown" }],
   ["/packs/P-1/more", { page: "unknown" }],
   ["/packs/%E0%A4%A", { page: "unknown" }],
+  ["/emergency/a1b2", { page: "emergency", alertId: "a1b2" }],
+  ["/emergency/a%20b", { page: "unknown" }],
   ["/intake", { page: "intake" }],
   ["/sign-in", { page: "sign-in" }],
   ["/claim", { page: "claim" }],

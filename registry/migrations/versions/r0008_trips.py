@@ -1,4 +1,4 @@
-"""Trips, and the steps about reports to authorities."""
+"""Trips, where packs lie in a trailer, and the steps about reports to authorities."""
 
 from __future__ import annotations
 
@@ -56,3 +56,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_duty_events")),
     )
     op.create_index(op.f("ix_duty_events_incident_id"), "duty_events", ["incident_id"])
+    op.create_table(
+        "pack_places",
+        sa.Column("pack_id", sa.String(64), nullable=False),
+        sa.Column("place", sa.String(200), nullable=False),
+        sa.Column("noted_by", sa.String(200), nullable=False),
+        sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["pack_id"], ["packs.pack_id"], name=op.f("fk_pack_places_pack_id")),
+        sa.PrimaryKeyConstraint("pack_id", name=op.f("pk_pack_places")),
+    )

@@ -3,6 +3,7 @@
 export type Route =
   | { readonly page: "board" }
   | { readonly page: "pack"; readonly packId: string }
+  | { readonly page: "emergency"; readonly alertId: string }
   | { readonly page: "intake" }
   | { readonly page: "sign-in" }
   | { readonly page: "claim" }
@@ -19,6 +20,10 @@ export function parseRoute(path: string): Route {
       return { page: "unknown" };
     }
   }
+  if (first === "emergency" && second !== undefined && parts.length === 2)
+    return /^[A-Za-z0-9_-]{1,64}$/.test(second)
+      ? { page: "emergency", alertId: second }
+      : { page: "unknown" };
   if (parts.length > 1) return { page: "unknown" };
   if (first === "intake" || first === "sign-in" || first === "claim") return { page: first };
   return { page: "unknown" };
@@ -26,6 +31,10 @@ export function parseRoute(path: string): Route {
 
 export function packPath(packId: string): string {
   return `/packs/${encodeURIComponent(packId)}`;
+}
+
+export function emergencyPath(alertId: string): string {
+  return `/emergency/${encodeURIComponent(alertId)}`;
 }
 
 /** Where to go after signing in: a path of this site, or the board. Another site's address is not followed. */

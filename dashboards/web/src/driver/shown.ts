@@ -98,6 +98,11 @@ export function age(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+/** A sentence with its age. */
+export function aged(template: string, ms: number): string {
+  return template.replace("{age}", age(ms));
+}
+
 /** Degrees with five decimals, which is a metre, and the hemisphere as a letter: minus signs get lost on the phone. */
 export function degrees(value: number, letters: readonly [positive: string, negative: string]): string {
   return `${Math.abs(value).toFixed(5)} ${value < 0 ? letters[1] : letters[0]}`;

@@ -9,6 +9,7 @@ import type {
   Person,
   QuarantinePage,
 } from "../core/contract";
+import type { DutyChecklist, DutyStep, EmergencySheet } from "../sheet/contract";
 
 export class ApiError extends Error {
   constructor(
@@ -70,6 +71,14 @@ export const api = {
     post(`/api/alerts/${encodeURIComponent(alertId)}/close`, { version, reason }),
   alertEvents: (alertId: string): Promise<AlertEvent[]> =>
     get(`/api/alerts/${encodeURIComponent(alertId)}/events`),
+  emergencyOfAlert: (alertId: string): Promise<EmergencySheet> =>
+    get(`/api/alerts/${encodeURIComponent(alertId)}/emergency`),
+  duties: (incidentId: string): Promise<DutyChecklist> =>
+    get(`/api/incidents/${encodeURIComponent(incidentId)}/duties`),
+  takeDutyStep: (incidentId: string, step: DutyStep): Promise<DutyChecklist> =>
+    post(`/api/incidents/${encodeURIComponent(incidentId)}/duties`, step),
+  makeSheetLink: (incidentId: string): Promise<{ path: string; until_ms: number }> =>
+    post(`/api/incidents/${encodeURIComponent(incidentId)}/sheet-link`, {}),
   quarantine: (limit: number, offset: number, signal: AbortSignal): Promise<QuarantinePage> =>
     get(`/api/quarantine?limit=${limit}&offset=${offset}`, signal),
 };
