@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.ceilings import Rows, evaluate
+from alerts.detector.kinds import Fault
 from alerts.engine_memory import Memory, RememberedSeries, columns_by_layout
+from alerts.entrance import ROWS_KEPT, Entrance
+from alerts.instruments import FaultyUnit
 from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.ordering import LATENESS_MS, Ordering
 from alerts.pack_states import NEVER_MS, PackStates
@@ -66,6 +69,7 @@ class Engine:
         self._series: dict[tuple[str, Provenance], Series] = {}
         self._lanes: dict[tuple[str, Provenance], Series] = {}
         """History that comes in: at most one stretch of a unit at a time."""
+        self._entrance = Entrance()
         self._waiting = WaitingHistory()
         self._ordering = Ordering()
         self._unregistered: OrderedDict[tuple[str, Provenance], None] = OrderedDict()
@@ -219,6 +223,25 @@ class Engine:
             each.level = _LEVELS[each.states.level[each.slot]]
             each.hot = bool(each.states.eased_ms[each.slot] == NEVER_MS)
 
+    def faulty_units(self) -> list[FaultyUnit]:
+        """Registered units with probes at fault as of their newest live row, for what the detector judges."""
+        found = []
+        for states in self._states.values():
+            if not states.by_evidence:
+                continue
+            fault = states.columns().fault
+            slots = np.flatnonzero(fault.any(axis=1))
+            if not len(slots):
+                continue
+            bad = set(slots.tolist())
+            for (_, provenance), series in self._series.items():
+                if series.states is states and series.slot in bad and series.assignment is not None:
+                    probes = [
+                        (int(probe) + 1, Fault(fault[series.slot, probe])) for probe in fault[series.slot].nonzero()[0]
+                    ]
+                    found.append(FaultyUnit(assignment=series.assignment, provenance=provenance, probes=tuple(probes)))
+        return found
+
     def newest_ms(self, subject: Subject) -> int | None:
         """Event time of the subject's newest sample; None when none came since the start."""
         series = self._of_subject.get(subject, [])
@@ -241,9 +264,16 @@ class Engine:
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
         """Evaluate batches in their order of arrival; returns what changed, in that order.
 
-        History comes after what is live; more than a little of it waits for `take_history`.
+        History comes after what is live. More than a little of it, or of one unit, waits for `take_waiting`.
         """
         transitions = self._catch_up(batches[0].received_at_ms) if batches and len(self._ordering) else []
+        transitions += self._observe(self._entrance.admit(batches, self._ordering.is_history))
+        while self._entrance.rows > ROWS_KEPT:
+            transitions += self._observe(self._entrance.take_turn())
+        return transitions
+
+    def _observe(self, batches: Sequence[ReceivedBatch]) -> list[Transition]:
+        transitions: list[Transition] = []
         packings: dict[tuple[int, int], Packing] = {}
         rows = 0
         for order, received in enumerate(batches):
@@ -293,8 +323,13 @@ class Engine:
 
     @property
     def waiting_rows(self) -> int:
-        """Rows of history that wait for `take_history`."""
-        return self._waiting.rows
+        """Rows that wait for `take_waiting`."""
+        return self._entrance.rows + self._waiting.rows
+
+    def take_waiting(self) -> list[Transition]:
+        """Evaluate the next turn of what waits: of each unit's backlog, and of history."""
+        backlog = self._observe(self._entrance.take_turn()) if self._entrance.rows else []
+        return backlog + self.take_history()
 
     def _forget_quietest(self) -> None:
         while len(self._unregistered) > UNREGISTERED_UNITS_KEPT:
@@ -304,7 +339,7 @@ class Engine:
 
     def tick(self, now_ms: int) -> list[Transition]:
         """To be called about once a second, with the cloud's clock: waiting history goes on, or ends."""
-        ended = [*self._catch_up(now_ms), *self.take_history()]
+        ended = [*self._catch_up(now_ms), *self.take_waiting()]
         for key, lane in list(self._lanes.items()):
             if lane.heard_ms == NEVER_MS:  # of before a restart
                 lane.heard_ms = now_ms
@@ -315,7 +350,7 @@ class Engine:
     def _catch_up(self, now_ms: int) -> list[Transition]:
         """Let evidence look at what has waited for long enough."""
         packings: dict[tuple[int, int], Packing] = {}
-        for order, received in enumerate(self._ordering.due(now_ms)):
+        for order, received in enumerate(self._ordering.due(now_ms, self._entrance)):
             series = self._series.get((received.batch.unit_id, received.batch.provenance))
             if series is not None:
                 layout = series.states.layout

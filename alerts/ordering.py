@@ -17,7 +17,7 @@ import numpy as np
 from telemetry.samples import SINGLE_CHANNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,10 +109,13 @@ class Ordering:
         self._note(key, line)
         return ready
 
-    def due(self, now_ms: int) -> list[ReceivedBatch]:
-        """What may be judged since it has waited for long enough. To be called about once a second."""
+    def due(self, now_ms: int, still_coming: Container[UnitKey] = ()) -> list[ReceivedBatch]:
+        """What may be judged since it has waited for long enough. To be called about once a second.
+
+        still_coming: units of which more has arrived than was placed; what they wait for may be among it.
+        """
         ready: list[ReceivedBatch] = []
-        for key in list(self._waiting):
+        for key in [key for key in self._waiting if key not in still_coming]:
             line = self._lines[key]
             while line.held and line.due_ms() <= now_ms:
                 ready += self._give_up(line)

@@ -121,7 +121,7 @@ class Resumer:
                 resumed.samples += len(each.batch)
                 resumed.transitions += self._engine.observe([each])
             while self._engine.waiting_rows:
-                resumed.transitions += self._engine.take_history()
+                resumed.transitions += self._engine.take_waiting()
 
     def _read(self, units: Sequence[Assignment], since_ms: int, now_ms: int) -> list[ReceivedBatch]:
         """All units' samples, in order of time: a pack's units see each other's level as it was."""
@@ -148,7 +148,7 @@ def reconcile(engine: Engine, open_alerts: Mapping[Subject, Alert]) -> None:
 
 def is_level(alert: Alert) -> bool:
     """Whether an open alert is a level that the engine holds."""
-    return alert.kind is not AlertKind.SILENCE and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
+    return not alert.kind.calm and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
 
 
 def standing_of(alert: Alert) -> Standing:

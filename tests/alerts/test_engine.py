@@ -47,8 +47,9 @@ def test_many_units_with_many_layouts_in_one_call_are_told_in_order_of_arrival(a
     assert told(engine.observe(batches[::-1])) == [(f"pack-{number}", "warning") for number in (8, 6, 4, 2, 0)]
 
 
-def test_more_rows_than_one_step_takes_are_evaluated_in_one_call(engine, received):
-    rows = 1024
+def test_more_rows_than_one_step_takes_are_evaluated_in_one_call(engine, received, monkeypatch):
+    monkeypatch.setattr("alerts.engine.ROWS_AT_ONCE", 20)
+    rows = 12
     batches = [
         received(np.arange(rows) * 0.1 + batch * rows * 0.1, np.full(rows, 95.0 if batch == 9 else 25.0))
         for batch in range(10)
