@@ -148,7 +148,7 @@ def reconcile(engine: Engine, open_alerts: Mapping[Subject, Alert]) -> None:
 
 def is_level(alert: Alert) -> bool:
     """Whether an open alert is a level that the engine holds."""
-    return not alert.kind.calm and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
+    return alert.kind is not AlertKind.SILENCE and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
 
 
 def standing_of(alert: Alert) -> Standing:
