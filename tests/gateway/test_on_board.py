@@ -98,6 +98,7 @@ async def test_without_an_uplink_the_cab_is_warned_all_the_same(rig):
             rig.uplink.kill()
             await rig.until(lambda: not gateway.ready.is_set(), "no uplink")
             await unit.send_frame("u1", 1, celsius=85.0)
+            await unit.send_frame("u1", 2, celsius=86.0)  # a leap counts with the next hot reading
             await rig.until(lambda: cab_levels(cab)[-1] == "critical", "the cab is warned")
         rig.uplink.start()
 
@@ -110,6 +111,7 @@ async def test_a_latched_level_survives_a_power_cut_until_a_person_closes_the_al
             await command(host, pack=PACK)
             await unit.send_frame("u1", 0)
             await unit.send_frame("u1", 1, celsius=85.0)
+            await unit.send_frame("u1", 2, celsius=86.0)  # a leap counts with the next hot reading
             await rig.until(lambda: cab_levels(cab)[-1:] == ["critical"], "critical")
             await rig.until(lambda: "critical" in (tmp_path / "gateway-on-board.json").read_text(), "kept")
         rig.local.kill()  # and with it everything that was retained
@@ -249,6 +251,7 @@ async def test_setting_the_gateways_clock_moves_no_sample_against_another(rig, s
             stepped["ms"] = 0
             await unit.send_beat("u1", 10_000)
             await unit.send_frame("u1", 1, celsius=85.0)
+            await unit.send_frame("u1", 2, celsius=86.0)  # a leap counts with the next hot reading
             await rig.until(lambda: cab_levels(cab)[-1] == "critical", "it goes on")
             await rig.until(lambda: abs(json.loads(told(cab, CAB)[-1])["since_ms"] - since_ms) < 1_000, "and back")
 
