@@ -68,7 +68,7 @@ def sheet(
         ],
         "more_packs": max(0, len(names) - PACKS_ON_ONE_PAGE),
         "facts": [fact.model_dump() for fact in rules.sheet.facts],
-        "facts_checked_on": rules.checked_on.isoformat(),
+        "facts_as_of": rules.as_of.isoformat(),
     }
 
 

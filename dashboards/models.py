@@ -469,7 +469,7 @@ class EmergencySheet(Model):
     packs: list[SheetPack]
     more_packs: int
     facts: list[Fact]
-    facts_checked_on: str
+    facts_as_of: str
 
 
 class SheetLink(Model):
@@ -524,5 +524,5 @@ class DutyChecklist(Model):
     conditions: list[DutyCondition]
     not_asked: list[NotAsked]
     reports: list[DutyReport]
-    checked_on: str
-    checked_against: str
+    as_of: str
+    sources: str

@@ -164,8 +164,8 @@ def _duties(incident: Incident, house: Context) -> dict[str, object]:
         ],
         "not_asked": [each.model_dump() for each in rules.not_asked],
         "reports": [_report(each) for each in found.reports],
-        "checked_on": rules.checked_on.isoformat(),
-        "checked_against": rules.checked_against,
+        "as_of": rules.as_of.isoformat(),
+        "sources": rules.sources,
     }
 
 

@@ -82,8 +82,8 @@ class Calling(_Fact):
 class UsRules(_Fact):
     """All of them."""
 
-    checked_on: date
-    checked_against: Text
+    as_of: date
+    sources: Text
     reports: tuple[Report, ...]
     conditions: tuple[Condition, ...]
     not_asked: tuple[NotAsked, ...]

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboards.app import STATIC_DIR
-from registry.kinds import AlertState, Level, Role
+from registry.kinds import Level, Role
 from registry.response_kinds import Language, Situation, Stage
 from telemetry.samples import Provenance
 
@@ -97,10 +97,7 @@ def test_acknowledging_is_the_drivers_own_and_the_siren_becomes_a_chirp(truck, p
         parts["phrases"].said(Stage.HELD, Situation.PARKED, Language.EN)[0]
     )
     expect(page.get_by_test_id("acknowledge")).to_have_count(0)
-    kept = truck.registry.alert(alert.alert_id)
-    assert (kept.state, kept.acknowledged_roles, kept.acknowledged_by) == (
-        AlertState.ACKNOWLEDGED, [Role.DRIVER], "Luz Vega",
-    )  # fmt: skip
+    assert truck.registry.alert(alert.alert_id).acknowledged_roles == [Role.DRIVER]
     page.wait_for_function("() => window.tones.at(-1) === 1320")
     assert violations(page) == []
 

@@ -39,7 +39,7 @@ export interface EmergencySheet {
   packs: SheetPack[];
   more_packs: number;
   facts: { key: string; text: string; citation: string }[];
-  facts_checked_on: string;
+  facts_as_of: string;
 }
 
 export type Answer = "yes" | "no" | "unknown";
@@ -74,8 +74,8 @@ export interface DutyChecklist {
   }[];
   not_asked: { citation: string; why: string }[];
   reports: DutyReport[];
-  checked_on: string;
-  checked_against: string;
+  as_of: string;
+  sources: string;
 }
 
 export interface DutyStep {
