@@ -22,6 +22,7 @@ from dashboards import (
     routes_local,
     routes_operation,
     routes_packs,
+    routes_paging,
     routes_session,
     routes_trip,
     routes_trips,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from dashboards.board import LiveBoard
     from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases
+    from registry.paging_kinds import Channel
     from registry.registry import Registry
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -65,6 +67,7 @@ _TAGS = [
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
     {"name": "emergency", "description": "Whom to call, the sheet for responders, reports to authorities."},
+    {"name": "paging", "description": "Who is told, on which way, and whether it arrived."},
     {"name": "intake", "description": "What could not be taken, and why."},
     {"name": "local", "description": "For the command line on the service's own machine, by service token."},
     {"name": "operation", "description": "Health and metrics."},
@@ -90,6 +93,8 @@ def create_app(
     allowed_hosts: Sequence[str] = (),
     static_dir: Path = STATIC_DIR,
     county_numbers: Path | None = None,
+    push_key: str | None = None,
+    check_address: Callable[[Channel, str], str] = lambda _channel, address: address,
     https: bool = False,
     health: Callable[[], str | None] = lambda: None,
     try_again_on: Sequence[type[Exception]] = (),
@@ -99,7 +104,8 @@ def create_app(
     """The whole dashboards room as one ASGI application; it needs no lifespan.
 
     allowed_hosts: names (without port) that browsers may use besides localhost and addresses in digits. https: the
-    pages are reached over TLS only, so the cookie is Secure. county_numbers: a file of 911 centres' numbers.
+    pages are reached over TLS only, so the cookie is Secure. county_numbers: a file of 911 centres' numbers. push_key:
+    what browsers subscribe to web push with. check_address: of a channel, as it is kept; raises ValueError.
     try_again_on: what the history raises when it cannot be read now. shutdown: set it before the server stops, and
     open streams end at once.
     """
@@ -150,6 +156,9 @@ def create_app(
             phrases=phrases,
             counties=Counties(static_dir, county_numbers),
         ),
+        push_key=push_key,
+        check_address=check_address,
+        receipt_secret=session_secret,
     )
     add_error_answers(app, try_again_on)
     for room in (
@@ -164,6 +173,7 @@ def create_app(
         routes_trip,
         routes_trips,
         routes_emergency,
+        routes_paging,
     ):
         app.include_router(room.router)
     app.mount("/", FrontEnd(static_dir))

@@ -19,6 +19,7 @@ from registry.registry import Registry
 if TYPE_CHECKING:
     from dashboards.sessions import SignedOut
     from dashboards.stream import EventEncoder
+    from registry.paging_kinds import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,11 @@ class Context:
     encoder: "EventEncoder"
     exports: asyncio.Semaphore
     trips: TripHouse
+    push_key: str | None
+    """What browsers subscribe to web push with; None: it is not set up."""
+    check_address: Callable[["Channel", str], str]
+    """An address of a channel as it is kept. Raises ValueError, which says what is wrong with it."""
+    receipt_secret: str = field(repr=False)
 
     def now(self) -> datetime:
         """The wall clock as the registry takes it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alerts.incidents import IncidentDesk
 from dashboards.app import create_app
 from ingest.stores.contract import StoreUnavailableError
+from packwatch.paging import check_address, vapid_key
 from packwatch.phrases import TablePhrases
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def build_pages(
     health: Callable[[], str | None],
 ) -> FastAPI:
     """What `up` and `dashboard` serve alike."""
+    key = vapid_key(settings, credentials)
     return create_app(
         registry=registry,
         board=board,
@@ -53,6 +55,8 @@ def build_pages(
         allowed_hosts=settings.public_hosts,
         county_numbers=settings.data_dir / COUNTY_NUMBERS,
         https=settings.https,
+        push_key=None if key is None else key.public,
+        check_address=check_address,
         health=health,
         try_again_on=[StoreUnavailableError],
     )

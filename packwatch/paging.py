@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alerts.paging.channels.board import Board
-from alerts.paging.channels.chat import Chat
-from alerts.paging.channels.http import http_client
+from alerts.paging.channels.chat import Chat, is_chat_address
+from alerts.paging.channels.contract import GiveUpError
+from alerts.paging.channels.http import checked_url, http_client
 from alerts.paging.channels.mail import Mail, MailServer
 from alerts.paging.channels.mqtt import Mqtt
 from alerts.paging.channels.push import Push, VapidKey
-from alerts.paging.channels.telephony import HttpTelephony, Sms, Voice
+from alerts.paging.channels.telephony import HttpTelephony, Sms, Voice, parse_phone_number
 from alerts.paging.channels.webhook import Webhook
 from alerts.paging.desk import Desk
 from alerts.paging.sender import Sender
@@ -55,6 +56,25 @@ def vapid_key(settings: Settings, credentials: Credentials) -> VapidKey | None:
     if not push.contact:
         return None
     return VapidKey(push.key_file or credentials.folder / "vapid.pem")
+
+
+def check_address(channel: Channel, address: str) -> str:
+    """An address as it is kept. Raises ValueError, which says what is wrong with it."""
+    match channel:
+        case Channel.VOICE | Channel.SMS:
+            return parse_phone_number(address)
+        case Channel.WEBHOOK:
+            try:
+                return checked_url(address)
+            except GiveUpError as error:
+                raise ValueError(str(error)) from error
+        case Channel.EMAIL if "@" not in address.strip("@ "):
+            raise ValueError(f"{address!r} is no e-mail address")
+        case Channel.CHAT if not is_chat_address(address):
+            raise ValueError("apprise does not know a chat room of this form; one looks like slack://...")
+        case Channel.SIREN:
+            raise ValueError("the siren belongs to the vehicle, which sounds it by itself: it is nobody's channel")
+    return address
 
 
 def _configured(settings: Settings, credentials: Credentials, client: httpx.AsyncClient) -> dict[Channel, PageChannel]:

@@ -5,6 +5,7 @@ A page that was taken by a sender which then ended is taken again: its channel m
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from registry.audit_records import ActorKind
 from registry.database import Database
 from registry.errors import NotFoundError
 from registry.incident_records import Incident, IncidentAlert
+from registry.kinds import Level
 from registry.paging_kinds import Channel, PageKind, PageState
 from registry.paging_records import BoardHeartbeat, Page, PageEvent, PushDevice, Recipient, RecipientChannel
 from registry.records import Alert, Gateway, Vehicle
@@ -179,6 +181,38 @@ class Outbox(Database):
 
         return self._write(work)
 
+    def start_drill(self, recipient_id: str, now: datetime, *, by: Actor) -> tuple[Page, ...]:
+        """Send a drill on each of a person's channels: who confirms one has proved it. Raises NotFoundError."""
+
+        def work(session: Session) -> tuple[Page, ...]:
+            person = session.get(Recipient, recipient_id)
+            if person is None or person.retired_at is not None:
+                raise NotFoundError(f"there is no recipient {recipient_id!r}")
+            query = select(RecipientChannel).where(RecipientChannel.recipient_id == recipient_id)
+            pages = []
+            for way in session.scalars(query.order_by(RecipientChannel.step, RecipientChannel.id)):
+                key = f"drill/{now:%Y%m%dT%H%M%S.%f}/{recipient_id}/{way.channel}"
+                page = Page(
+                    key=key,
+                    page_id=page_id_of(key),
+                    kind=PageKind.DRILL,
+                    recipient_id=recipient_id,
+                    role=person.role,
+                    channel=way.channel,
+                    level=Level.NORMAL,
+                    reason="a drill",
+                    due_at=now,
+                    created_at=now,
+                    next_at=now,
+                )
+                session.add(page)
+                pages.append(page)
+            actions = [page_action(session, page, PageState.QUEUED, now, f"a drill, by {by.id}") for page in pages]
+            append(session, actions)
+            return tuple(pages)
+
+        return self._write(work)
+
     def pages(
         self, *, case_id: str | None = None, recipient_id: str | None = None, limit: int = 1000
     ) -> tuple[Page, ...]:
@@ -204,6 +238,11 @@ class Outbox(Database):
             return _story(session, case_id)
 
         return self._read(work)
+
+
+def page_id_of(key: str) -> str:
+    """What receivers call a page."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def page_action(

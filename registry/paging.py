@@ -19,7 +19,7 @@ from registry.audit_records import AuditRow
 from registry.incident_records import Incident, IncidentAlert
 from registry.incidents import CaseEventKind, Incidents
 from registry.kinds import IncidentState, Level, Role
-from registry.outbox import page_action
+from registry.outbox import page_action, page_id_of
 from registry.paging_kinds import Channel, PageKind, PageState
 from registry.paging_records import (
     CaseHappening,
@@ -187,11 +187,6 @@ class Paging(Incidents):
             return _keep(session, case_id, decision, at)
 
         return self._write(work)
-
-
-def page_id_of(key: str) -> str:
-    """What receivers call a page."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _concerned(session: Session, subjects: dict[str, set[str]]) -> Iterator[str]:

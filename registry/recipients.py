@@ -23,7 +23,7 @@ from registry.paging_records import (
     Recipient,
     RecipientChannel,
 )
-from registry.records import Vehicle
+from registry.records import Fleet, Vehicle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -246,6 +246,10 @@ class Recipients(Database):
         """Who is in charge of which vehicle, and who was asked and has not answered."""
         query = select(Guardian).where(Guardian.ended_at.is_(None)).order_by(Guardian.vehicle_id, Guardian.id)
         return self._read(lambda session: tuple(session.scalars(query)))
+
+    def fleet_ids(self) -> tuple[str, ...]:
+        """All fleets."""
+        return self._read(lambda session: tuple(session.scalars(select(Fleet.fleet_id).order_by(Fleet.fleet_id))))
 
     def note_board(self, board_id: str, account_id: str, now: datetime, *, sounding: bool, why: str | None) -> None:
         """A dispatcher's page says whether it would be heard."""

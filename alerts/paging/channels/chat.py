@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from alerts.paging.channels.contract import Message
     from registry.outbox import Handover
 
+
+def is_chat_address(address: str) -> bool:
+    """Whether apprise knows addresses of this form."""
+    return apprise.Apprise.instantiate(address, suppress_exceptions=True) is not None
+
+
 THREADS = 16
 """**Assumed**: apprise waits in threads, 8 s at most each; those of this program must not be used up by it."""
 

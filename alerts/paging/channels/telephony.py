@@ -48,6 +48,8 @@ class Call:
     language: str
     callback: str
     """Where the provider tells what came of it: answered, key pressed, failed."""
+    token: str = field(repr=False)
+    """What it sends there as a bearer token."""
 
 
 class Telephony(Protocol):
@@ -77,7 +79,8 @@ class HttpTelephony:
         return await self._post("messages", call, {"text": call.text[:TEXT_CHARACTERS]})
 
     async def _post(self, what: str, call: Call, words: dict[str, object]) -> str:
-        body = {"id": call.message_id, "to": call.to, "language": call.language, "callback": call.callback} | words
+        body: dict[str, object] = {"id": call.message_id, "to": call.to, "language": call.language}
+        body |= {"callback": call.callback, "callback_token": call.token} | words
         answer = await post(
             self.client,
             f"{self.url.rstrip('/')}/{what}",
@@ -101,7 +104,7 @@ class Voice:
 
     async def hand_over(self, message: Message, handover: Handover) -> Taken:
         """As PageChannel."""
-        call = _call(message, handover, message.spoken, callback(self.base_url, self.secret, message.message_id))
+        call = _call(message, handover, message.spoken, base_url=self.base_url, secret=self.secret)
         return Taken(detail=await self.telephony.call(call))
 
 
@@ -116,18 +119,20 @@ class Sms:
     async def hand_over(self, message: Message, handover: Handover) -> Taken:
         """As PageChannel."""
         text = f"{message.subject}. {message.body.partition(chr(10))[0]} {message.link}"
-        call = _call(message, handover, text, callback(self.base_url, self.secret, message.message_id))
+        call = _call(message, handover, text, base_url=self.base_url, secret=self.secret)
         return Taken(detail=await self.telephony.text(call))
 
 
-def callback(base_url: str, secret: str, message_id: str) -> str:
-    """The address that takes what a provider tells of a call or text message."""
-    return f"{base_url}/api/telephony/{message_id}?token={receipt_token(secret, message_id)}"
-
-
-def _call(message: Message, handover: Handover, text: str, callback_url: str) -> Call:
+def _call(message: Message, handover: Handover, text: str, *, base_url: str, secret: str) -> Call:
     try:
         to = parse_phone_number(handover.way.address if handover.way else "")
     except PhoneNumberError as error:
         raise GiveUpError(str(error)) from error
-    return Call(message_id=message.message_id, to=to, text=text, language=message.language, callback=callback_url)
+    return Call(
+        message_id=message.message_id,
+        to=to,
+        text=text,
+        language=message.language,
+        callback=f"{base_url}/api/telephony/{message.message_id}",
+        token=receipt_token(secret, message.message_id),
+    )
