@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alerts.ceilings import Rows, evaluate
+from alerts.detector.kinds import Fault
 from alerts.engine_memory import Memory, RememberedSeries, columns_by_layout
 from alerts.entrance import ROWS_KEPT, Entrance
+from alerts.instruments import FaultyUnit
 from alerts.levels import Settled, Standing, Subject, Transition
 from alerts.ordering import LATENESS_MS, Ordering
 from alerts.pack_states import NEVER_MS, PackStates
@@ -220,6 +222,25 @@ class Engine:
             )
             each.level = _LEVELS[each.states.level[each.slot]]
             each.hot = bool(each.states.eased_ms[each.slot] == NEVER_MS)
+
+    def faulty_units(self) -> list[FaultyUnit]:
+        """Registered units with probes at fault as of their newest live row, for what the detector judges."""
+        found = []
+        for states in self._states.values():
+            if not states.by_evidence:
+                continue
+            fault = states.columns().fault
+            slots = np.flatnonzero(fault.any(axis=1))
+            if not len(slots):
+                continue
+            bad = set(slots.tolist())
+            for (_, provenance), series in self._series.items():
+                if series.states is states and series.slot in bad and series.assignment is not None:
+                    probes = [
+                        (int(probe) + 1, Fault(fault[series.slot, probe])) for probe in fault[series.slot].nonzero()[0]
+                    ]
+                    found.append(FaultyUnit(assignment=series.assignment, provenance=provenance, probes=tuple(probes)))
+        return found
 
     def newest_ms(self, subject: Subject) -> int | None:
         """Event time of the subject's newest sample; None when none came since the start."""

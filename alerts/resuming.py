@@ -16,7 +16,7 @@ from alerts.engine_memory import from_plain, to_plain
 from alerts.history import HistoryUnavailableError
 from alerts.levels import Standing, Subject
 from alerts.snapshots import Snapshot, SnapshotError, read_snapshot, write_snapshot
-from registry.kinds import AlertKind, AlertState
+from registry.kinds import AlertState
 from telemetry.samples import ReceivedBatch, SampleBatch
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def reconcile(engine: Engine, open_alerts: Mapping[Subject, Alert]) -> None:
 
 def is_level(alert: Alert) -> bool:
     """Whether an open alert is a level that the engine holds."""
-    return alert.kind is not AlertKind.SILENCE and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
+    return not alert.kind.calm and alert.state not in {AlertState.CLEARED, AlertState.CLOSED}
 
 
 def standing_of(alert: Alert) -> Standing:

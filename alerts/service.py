@@ -21,6 +21,7 @@ from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
 from alerts.deafness import Hearing
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
+from alerts.instruments import InstrumentWatch
 from alerts.levels import Settled, Transition
 from alerts.lifecycle import Action
 from alerts.on_board import OnBoardWatch
@@ -60,6 +61,8 @@ HELD_BATCHES_KEPT = 2_000
 """**Assumed**: batches of new units that wait for the registry; one more, and all are evaluated as unregistered."""
 STORED_WITHIN_S = 2.0
 """s that a person waits for the registry; then the step is kept here, and saved later."""
+INSTRUMENTS_EVERY_MS = 10_000
+"""ms between looks at probes that are at fault: no notice about one is urgent."""
 SNAPSHOT_EVERY_S = 60.0
 """s between snapshots of what the engine remembers."""
 _WORSE = frozenset({Action.RAISE, Action.WORSEN, Action.RENEW})
@@ -125,6 +128,8 @@ class AlertService:
         self._snapshot_every_s = snapshot_every_s
         self._book = AlertBook(lambda: uuid4().hex)
         self._silence = SilenceWatch()
+        self._instruments = InstrumentWatch()
+        self._instruments_due_ms = 0
         self._on_board = OnBoardWatch()
         self._command = command
         self._backlog = Backlog(registry, refused=self._look_again)
@@ -157,8 +162,10 @@ class AlertService:
             if not self._watches(alert.fleet_id):
                 continue
             self._book.put(alert)
-            if alert.kind is AlertKind.SILENCE:
-                self._silence.restore(subject_of(alert))
+            if alert.kind is AlertKind.INSTRUMENT:
+                self._instruments.restore(subject_of(alert))
+            elif alert.kind.calm:
+                self._silence.restore(subject_of(alert), alert.level)
             self._teller.tell_now(alert)
         for watch in await asyncio.to_thread(self._registry.reignition_watches, self._now()):
             self._book.watches.add(watch)
@@ -198,6 +205,7 @@ class AlertService:
     def observe_on_board(self, reports: Sequence[OnBoardReport]) -> None:
         """What vehicles' own engines say: what one alone sees is raised here too, and where they differ both stand."""
         for report in reports:
+            self._silence.hear_vehicle(report.gateway_id, report.received_at_ms, guarded=True)
             try:
                 self._take(self._on_board.hear(report, self._engine.standing()))
             except ValueError as error:
@@ -209,7 +217,10 @@ class AlertService:
         self._rules = rules
 
     def observe_positions(self, fixes: Sequence[PositionFix]) -> None:
-        """Ingest offers positions to whom it offers batches; no level depends on them."""
+        """Where vehicles were; no level depends on it, but who tells that is reached."""
+        now_ms = ms_from_utc(self._now())
+        for fix in fixes:
+            self._silence.hear_vehicle(fix.gateway_id, now_ms)
 
     async def run(self) -> None:
         """Save, tell, publish, follow the registry and watch for silence, until cancelled."""
@@ -524,6 +535,9 @@ class AlertService:
             )
             if hearing.counts(time.monotonic()):
                 self._take(self._silence.check(now_ms, suspicious))
+            if now_ms >= self._instruments_due_ms:
+                self._instruments_due_ms = now_ms + INSTRUMENTS_EVERY_MS
+                self._take(self._instruments.check(self._engine.faulty_units(), now_ms))
             self._take(self._engine.tick(now_ms))
             for change in self._book.end_shelves(self._now()):
                 self._pass_on(change)

@@ -1,4 +1,7 @@
-"""Units that should report and do not, over all units at once. Pure: wall-clock time is an argument."""
+"""Units that should report and do not, over all units at once. Pure: wall-clock time is an argument.
+
+While nothing comes from a vehicle, that is told once (alerts.coverage), and its units' silence is not told beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.coverage import CoverageWatch
 from alerts.levels import Subject, Transition
 from registry.kinds import AlertKind, Level, PackClass
 from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, KeysView, Sequence
 
     from registry.enrolment import Assignment
     from telemetry.samples import ReceivedBatch
@@ -34,43 +38,77 @@ class SilenceWatch:
         self._place: dict[str, int] = {}
         self._units: list[str] = []
         self._heard_ms = np.zeros(0, np.int64)
+        self._waited_for_ms = np.zeros(0, np.int64)
+        """From when on the unit's limit counts: when it was heard, or its vehicle came back."""
         self._limit_ms = np.zeros(0, np.int64)
         self._provenance: dict[str, Provenance] = {}
         self._silent: dict[str, Subject] = {}
+        self._coverage = CoverageWatch()
 
     def assign(self, assignments: Iterable[Assignment], now_ms: int) -> None:
         """Who must report from now on: the units that watch a pack. Units known before keep when they were heard."""
         heard_ms = {unit_id: int(self._heard_ms[place]) for unit_id, place in self._place.items()}
+        waited_ms = {unit_id: int(self._waited_for_ms[place]) for unit_id, place in self._place.items()}
         self._assignments = {each.unit_id: each for each in assignments if each.pack_id is not None}
         self._units = list(self._assignments)
         self._place = {unit_id: place for place, unit_id in enumerate(self._units)}
         self._heard_ms = np.array([heard_ms.get(unit_id, now_ms) for unit_id in self._units], np.int64)
+        self._waited_for_ms = np.array([waited_ms.get(unit_id, now_ms) for unit_id in self._units], np.int64)
+        self._coverage.assign(self._assignments.values(), now_ms)
         self._limit_ms = np.array([round(each.silent_after_s * 1000) for each in self._assignments.values()], np.int64)
 
-    def restore(self, subject: Subject) -> None:
+    def restore(self, subject: Subject, level: Level = Level.WATCH) -> None:
         """A notice was open when an earlier run ended."""
-        self._silent[subject.id] = subject
+        if subject.kind is AlertKind.COVERAGE:
+            self._coverage.restore(subject, level)
+        else:
+            self._silent[subject.id] = subject
+
+    def hear_vehicle(self, gateway_id: str, at_ms: int, *, guarded: bool = False) -> None:
+        """Something of a vehicle arrived that is no sample; `guarded`: its own engine's word."""
+        self._coverage.hear(gateway_id, at_ms, guarded=guarded)
 
     def hear(self, batches: Sequence[ReceivedBatch]) -> None:
         """Note who reported."""
         for received in batches:
             batch = received.batch
+            if received.gateway_id:
+                self._coverage.hear(received.gateway_id, received.received_at_ms)
             place = self._place.get(batch.unit_id)
             if place is not None and not batch.historical:
                 self._heard_ms[place] = max(self._heard_ms[place], received.received_at_ms)
+                self._waited_for_ms[place] = self._heard_ms[place]
                 self._provenance[batch.unit_id] = batch.provenance
 
     def check(self, now_ms: int, suspicious_packs: frozenset[str] = frozenset()) -> list[Transition]:
         """Notices that begin or end. `suspicious_packs` have an open thermal alert: their silence is no calm notice."""
-        overdue = np.flatnonzero(now_ms - self._heard_ms > self._limit_ms)
+        overdue = np.flatnonzero(now_ms - self._waited_for_ms > self._limit_ms)
         late = {unit_id for place in overdue if self._counts(unit_id := self._units[place])}
+        vehicles, lost = self._check_vehicles(now_ms, late, suspicious_packs)
+        late = {unit_id for unit_id in late if self._assignments[unit_id].gateway_id not in lost} | (
+            late & self._silent.keys()
+        )
         ended = [self._ended(unit_id, now_ms) for unit_id in self._silent.keys() - late if self._is_over(unit_id)]
         begun = [self._begun(unit_id, now_ms, suspicious_packs) for unit_id in late - self._silent.keys()]
         for transition in ended:
             del self._silent[transition.unit_id]
         for transition in begun:
             self._silent[transition.unit_id] = transition.subject
-        return sorted([*ended, *begun], key=lambda transition: (transition.sampled_at_ms, transition.unit_id))
+        return sorted(
+            [*vehicles, *ended, *begun], key=lambda transition: (transition.sampled_at_ms, transition.unit_id)
+        )
+
+    def _check_vehicles(
+        self, now_ms: int, late: set[str], suspicious_packs: frozenset[str]
+    ) -> tuple[list[Transition], KeysView[str]]:
+        """Of a vehicle that came back, all units get their time to report again."""
+        provenances = {unit_id: self._provenance.get(unit_id, Provenance.MEASURED) for unit_id in late}
+        told, lost = self._coverage.check(now_ms, provenances, suspicious_packs)
+        back = {each.gateway_id for each in told if each.level is Level.NORMAL}
+        for unit_id in [unit_id for unit_id in late if back and self._assignments[unit_id].gateway_id in back]:
+            self._waited_for_ms[self._place[unit_id]] = now_ms
+            late.discard(unit_id)
+        return told, lost
 
     def _counts(self, unit_id: str) -> bool:
         provenance = self._provenance.get(unit_id)

@@ -195,7 +195,7 @@ def _provenance(unit: UnitState) -> str | None:
 
 def _level(standing: Sequence[Alert], *, no_data: bool) -> str:
     """The worst standing alert; heat that was seen outlives the data, and nothing green does."""
-    hot = [Level(alert.level) for alert in standing if alert.kind != AlertKind.SILENCE]
+    hot = [Level(alert.level) for alert in standing if not alert.kind.calm]
     quiet = [Level(alert.level) for alert in standing if alert.kind == AlertKind.SILENCE]
     worst = max(hot, key=lambda level: level.rank, default=Level.NORMAL)
     worst_quiet = max(quiet, key=lambda level: level.rank, default=Level.NORMAL)

@@ -464,3 +464,65 @@ async def test_positions_are_no_matter_here(house):
     service = await house.start()
     service.observe_positions([])
     assert service.counters().batches == 0
+
+
+async def test_a_vehicle_lost_while_a_pack_was_suspicious_joins_its_heat_and_is_paged(house, received):
+    house.enrol("unit-2", "pack-2")
+    service = await house.start()
+    service.observe([received([0], [61]), received([0], [25], unit_id="unit-2")])
+    await eventually(house.kept, "the heat")
+    house.clock.forward(31)
+    await eventually(lambda: len(house.kept()) == 2, "the lost vehicle, once")
+    (lost,) = [alert for alert in house.kept() if alert.kind is AlertKind.COVERAGE]
+    assert (lost.level, lost.pack_id, lost.unit_id, lost.gateway_id) == (Level.WARNING, None, None, "gateway-1")
+    (incident,) = house.registry.incidents()
+    assert (incident.title, incident.vehicle_id, incident.level) == ("Heat on Truck 1", "truck-1", Level.WARNING)
+    events = [(each.level, each.pack_id) for each in house.registry.case_events(incident.incident_id)]
+    assert events == [(Level.WARNING, "pack-1"), (Level.CRITICAL, "gateway-1")]
+    with pytest.raises(RefusedError, match="nobody sees what it does now"):
+        await service.shelve(
+            lost.alert_id,
+            version=1,
+            by="Ann",
+            role=Role.DISPATCHER,
+            reason="a tunnel",
+            until=house.clock() + timedelta(minutes=5),
+            now=house.clock(),
+        )
+    service.observe([received([32], [25]), received([32], [25], unit_id="unit-2")])
+    await eventually(lambda: house.registry.alert(lost.alert_id).state is AlertState.CLOSED, "it is over by itself")
+
+
+async def test_after_a_release_the_pack_is_watched_though_the_service_was_restarted(house, received):
+    service = await house.start()
+    service.observe([received([0], [85])])
+    (alert,) = await eventually(house.kept, "an alert")
+    await service.close_alert(alert.alert_id, version=1, by="Sam", reason="out", now=house.clock(), **RELEASED)
+    await house.stop()
+    service = await house.start()
+    house.clock.forward(86_400)
+    service.observe([received([86_400], [61])])
+    await eventually(lambda: len(house.kept()) == 2, "the next rise")
+    again = next(each for each in house.kept() if each.state is AlertState.RAISED)
+    assert again.reasons[-1].startswith("re-ignition watch until")
+    (incident,) = house.registry.incidents()
+    assert [each.action for each in house.registry.incident_events(incident.incident_id)] == [
+        "open",
+        "close",
+        "reopen",
+        "join",
+    ]
+
+
+async def test_a_shelf_ends_by_itself_though_the_service_was_restarted(house, received):
+    service = await house.start()
+    service.observe([received([0], [61])])
+    (alert,) = await eventually(house.kept, "an alert")
+    shelf = {"by": "Ann", "role": Role.DISPATCHER, "reason": "a hot afternoon", "now": house.clock()}
+    await service.shelve(alert.alert_id, version=1, until=house.clock() + timedelta(minutes=60), **shelf)
+    assert house.kept()[0].shelved_by == "Ann"
+    await house.stop()
+    house.clock.forward(3601)
+    await house.start()
+    await eventually(lambda: house.registry.alert(alert.alert_id).shelved_until is None, "it is off its shelf")
+    assert house.registry.alert_events(alert.alert_id)[-1].action == "unshelve"

@@ -53,7 +53,7 @@ def test_a_unit_that_was_never_heard_counts_from_the_start(watch, start_ms):
 
 def test_a_unit_enrolled_later_counts_from_then(watch, assignment, received, start_ms):
     watch.hear([received([15], [25])])
-    watch.assign([assignment(), assignment("unit-2")], start_ms + 20_000)
+    watch.assign([assignment(), assignment("unit-2", gateway_id="gateway-2")], start_ms + 20_000)
     assert told(watch.check(start_ms + 46_000)) == [("unit-1", "watch")]
     assert told(watch.check(start_ms + 50_001)) == [("unit-2", "watch")]
 
