@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from packwatch.cli import audit, data, judging, people, rules, running, trips, vehicles
+from packwatch.cli import audit, data, judging, people, recipients, rules, running, trips, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -26,6 +26,7 @@ judging.register(app)
 rules.register(app)
 audit.register(app)
 people.register(app)
+recipients.register(app)
 trips.register(app)
 
 
