@@ -32,6 +32,7 @@ class Person(Model):
     name: str
     display_name: str
     role: str
+    account_id: str
 
 
 class PackRow(Model):
@@ -369,6 +370,8 @@ class TripTexts(Model):
     """The response table."""
 
     version: int
+    push_key: str | None
+    """By which a browser subscribes to web push; null: this installation sends none."""
     texts: dict[Language, dict[Stage, dict[Situation, tuple[str, str]]]]
     """Sentence and action."""
 

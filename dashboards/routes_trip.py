@@ -10,6 +10,7 @@ from dashboards.bodies import SituationSaid, TripAcknowledge
 from dashboards.context import Context, House, context
 from dashboards.models import Alert, TripState, TripTexts
 from dashboards.motion import MOVING_FROM_M_S, situation_of
+from dashboards.paging_bodies import Subscription
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.signed_links import LinkRefusedError
 from dashboards.trip_state import fresh_at_ms, trip_stage, waits_for_driver
@@ -17,6 +18,7 @@ from registry.errors import RefusedError
 from registry.kinds import Level, Role
 from registry.response_kinds import Language, Situation, Stage
 from registry.trip_records import Trip
+from registry.trips import driver_of, recipient_of_trip
 from telemetry.samples import Provenance
 
 router = APIRouter(prefix="/api/trip", tags=["trip"])
@@ -106,6 +108,7 @@ def texts(_trip: Driven, house: House) -> Response:
     return json_answer(
         {
             "version": phrases.version,
+            "push_key": house.push_key,
             "texts": {
                 str(language): {
                     str(stage): {str(situation): phrases.said(stage, situation, language) for situation in Situation}
@@ -141,6 +144,21 @@ async def acknowledge(body: TripAcknowledge, trip: Driven, house: House) -> Resp
         raise HTTPException(409, str(error)) from error
     house.board.observe_alert(alert)
     return json_answer(alert_row(alert, house.board.vehicle_name(alert.gateway_id)))
+
+
+@router.post("/push", operation_id="addDriversDevice", status_code=201, responses=problems(410, 422))
+def add_device(body: Subscription, trip: Driven, house: House) -> Response:
+    """This browser takes web pushes for the driver, until the trip is closed."""
+    house.registry.add_push_device(
+        recipient_of_trip(trip),
+        endpoint=body.endpoint,
+        p256dh=body.p256dh,
+        auth=body.auth,
+        label=body.label,
+        now=house.now(),
+        by=driver_of(trip),
+    )
+    return Response(status_code=201)
 
 
 @router.post("/situation", operation_id="saySituation", responses=problems(409, 410, 422))

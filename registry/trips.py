@@ -13,6 +13,8 @@ from registry.database import Database
 from registry.errors import ConflictError, NotFoundError, RefusedError
 from registry.incident_records import Incident, IncidentAlert
 from registry.kinds import IncidentState, Role
+from registry.paging_kinds import Channel
+from registry.paging_records import Recipient, RecipientChannel
 from registry.records import Alert, Gateway, Pack, Shipment, Vehicle
 from registry.trip_records import PackPlace, Trip
 
@@ -29,7 +31,7 @@ class Trips(Database):
     """The trips. Each change is in the audit log; a link's nonce never is."""
 
     def open_trip(self, trip: Trip, *, by: Actor = PROGRAM) -> Trip:
-        """Keep a new trip.
+        """Keep a new trip. Its driver is paged about the vehicle from now on, until the trip is closed.
 
         Raises NotFoundError for an unknown vehicle, ConflictError when the vehicle is on a trip already.
         """
@@ -43,6 +45,7 @@ class Trips(Database):
                 raise ConflictError(f"vehicle {trip.vehicle_id} is on {on_it}: close it first")
             kept = Trip(**{column.key: getattr(trip, column.key) for column in Trip.__table__.columns})
             session.add(kept)
+            _page_driver(session, kept)
             detail = {
                 "vehicle": kept.vehicle_id,
                 "driver": kept.driver_name,
@@ -151,6 +154,11 @@ class Trips(Database):
         return self._read(lambda session: {each.pack_id: each.place for each in session.scalars(query)})
 
 
+def recipient_of_trip(trip: Trip) -> str:
+    """As whom the driver is paged."""
+    return f"trip-{trip.trip_id}"[:64]
+
+
 def driver_of(trip: Trip) -> Actor:
     """The driver, as the audit log names people."""
     return Actor(kind=ActorKind.PERSON, id=trip.driver_name, role=Role.DRIVER)
@@ -190,10 +198,33 @@ def _open_incidents(session: Session, vehicle_id: str) -> tuple[Incident, ...]:
     return tuple(sorted(session.scalars(query), key=lambda each: (-each.level.rank, each.opened_at)))
 
 
+def _page_driver(session: Session, trip: Trip) -> None:
+    """A call first, where the number is known; a push message is extra, and never the alarm."""
+    recipient_id = recipient_of_trip(trip)
+    session.add(
+        Recipient(
+            recipient_id=recipient_id,
+            name=trip.driver_name,
+            role=Role.DRIVER,
+            language=trip.language,
+            vehicle_id=trip.vehicle_id,
+            created_at=trip.opened_at,
+        )
+    )
+    session.flush()
+    if trip.phone is not None:
+        session.add(RecipientChannel(recipient_id=recipient_id, step=0, channel=Channel.VOICE, address=trip.phone))
+    step = 0 if trip.phone is None else 1
+    session.add(RecipientChannel(recipient_id=recipient_id, step=step, channel=Channel.PUSH))
+
+
 def _close_if_over(session: Session, trip: Trip, at: datetime) -> bool:
     if trip.custody_signed_at is None or _open_incidents(session, trip.vehicle_id):
         return False
     trip.closed_at = as_utc(at)
+    driver = session.get(Recipient, recipient_of_trip(trip))
+    if driver is not None:
+        driver.retired_at = as_utc(at)
     append(session, [_action("close trip", trip, PROGRAM, at)])
     return True
 

@@ -298,3 +298,26 @@ async def test_staff_open_a_trip_hand_out_its_link_and_sign_custody(person, stra
     signed_off = await person.post(f"/api/trips/{trip_id}/custody", json={"signed_by": "R. Cycler"})
     assert signed_off.json()["closed_at_ms"] is not None
     assert (await person.post(f"/api/trips/{trip_id}/custody", json={"signed_by": "X"})).status_code == 409
+
+
+async def test_the_driver_is_paged_until_the_trip_is_closed(stranger, registry, vehicles, clock):
+    trip = open_trip(
+        registry,
+        vehicle_id="truck-1",
+        driver_name="Luz Vega",
+        language=Language.ES,
+        now=clock.now,
+        phone="303 555 0100",
+    )
+    device = {"endpoint": "https://push.example/1", "p256dh": "B" * 87, "auth": "a" * 22, "label": "driver"}
+    assert (await stranger.post("/api/trip/push", json=device)).status_code == 401
+    assert (await stranger.post("/api/trip/push", json=device, headers=signed(trip))).status_code == 201
+    (driver,) = registry.recipients(clock.now)
+    person = driver.recipient
+    assert (person.name, person.role, person.vehicle_id, person.language) == ("Luz Vega", "driver", "truck-1", "es")
+    assert [(way.step, str(way.channel), way.address) for way in driver.ways] == [
+        (0, "voice", "+13035550100"),
+        (1, "push", ""),
+    ]
+    registry.sign_custody(trip.trip_id, "R. Cycler", clock.now)
+    assert registry.recipients(clock.now) == ()

@@ -68,11 +68,18 @@ class Service:
     def __init__(self, app: Any) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        self.asked: list[tuple[str, str]] = []
+        """Method and path of each request."""
+        self._app = app
+        self._server = uvicorn.Server(uvicorn.Config(self._note, interface="asgi3", log_config=None, lifespan="off"))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         eventually(lambda: self._server.started, what="the application")
+
+    async def _note(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked.append((scope["method"], scope["path"]))
+        await self._app(scope, receive, send)
 
     def _run(self) -> None:
         async def serve() -> None:

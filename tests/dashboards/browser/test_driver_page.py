@@ -165,13 +165,14 @@ def test_a_push_message_is_shown_and_to_who_drives_without_its_words(truck, phon
         "async wordless => (await (await caches.match('/t-last'))?.json())?.wordless === wordless", arg=drives
     )
     ours = next(each for each in registrations if each["scopeURL"].endswith("/t"))
-    message = '{"title": "Fire possible", "body": "Truck 1, pack-1", "tag": "incident-1"}'
+    message = '{"id": "ab12", "token": "t", "title": "Fire possible", "body": "Truck 1, pack-1", "lang": "en"}'
     sent = {"origin": truck.service.url, "registrationId": ours["registrationId"], "data": message}
     devtools.send("ServiceWorker.deliverPushMessage", sent)
     shown = "navigator.serviceWorker.ready.then(at => at.getNotifications()).then(all => all.map(each => each.title))"
     assert eventually(lambda: page.evaluate(shown), what="a notification") == [title]
     details = "navigator.serviceWorker.ready.then(at => at.getNotifications()).then(all => [all[0].body, all[0].tag])"
-    assert page.evaluate(details) == ["" if drives else "Truck 1, pack-1", "incident-1"]
+    assert page.evaluate(details) == ["" if drives else "Truck 1, pack-1", "ab12"]
+    eventually(lambda: ("POST", "/api/receipts/ab12") in truck.service.asked, what="the receipt")
 
 
 def test_a_link_that_opens_nothing_says_so_and_still_calls_911(truck, phone, clock, violations):

@@ -27,6 +27,8 @@ export interface TripState {
 
 export interface TripTexts {
   version: number;
+  /** By which the browser subscribes to web push; null: none are sent. */
+  push_key: string | null;
   texts: Record<Language, Record<Stage, Record<Situation, [sentence: string, action: string]>>>;
 }
 

@@ -22,6 +22,7 @@ class Trip {
   #chose = false;
   /** The texts were fetched since the page was opened: those kept may be older. */
   #asked = false;
+  #subscribed = false;
 
   constructor() {
     const fromLink = location.hash.slice(1);
@@ -83,6 +84,28 @@ class Trip {
     this.said = { situation, at_ms: Date.now() };
     await this.#ask();
     return "done";
+  }
+
+  /** Push is extra, never the alarm: whatever stands in its way, the page goes on. From a press only. */
+  async subscribe(): Promise<void> {
+    const key = this.texts?.push_key;
+    if (this.#subscribed || key == null || !("Notification" in window) || !("serviceWorker" in navigator))
+      return;
+    this.#subscribed = true;
+    try {
+      if ((await Notification.requestPermission()) !== "granted") return;
+      const worker = await navigator.serviceWorker.ready;
+      const asked = { userVisibleOnly: true, applicationServerKey: key };
+      const { endpoint, keys } = (await worker.pushManager.subscribe(asked)).toJSON();
+      await this.#call("POST", "push", {
+        endpoint,
+        p256dh: keys?.["p256dh"],
+        auth: keys?.["auth"],
+        label: "driver",
+      });
+    } catch {
+      // The browser's own push service is away, or the browser has none.
+    }
   }
 
   async #ask(): Promise<void> {

@@ -14,14 +14,15 @@ const LAST = "/t-last";
 /** Assumed: a network that does not answer by then is none. */
 const ANSWER_WITHIN_MS = 4_000;
 
-/** What a push message brings. All but the title may be missing. */
+/** What a push message brings. All of it may be missing. */
 interface Message {
+  /** The same message again takes the place of the one shown. */
+  id?: string;
+  /** By which the device may say that it has shown the message: only that counts. */
+  token?: string;
   title?: string;
   body?: string;
-  /** Messages with the same tag replace each other. */
-  tag?: string;
-  /** Where the device says that it has shown the message: only that counts. */
-  receipt?: string;
+  lang?: string;
 }
 
 self.addEventListener("install", (event) => {
@@ -90,17 +91,24 @@ async function mayRead(): Promise<boolean> {
 }
 
 async function show(message: Message): Promise<void> {
-  const options = { tag: message.tag ?? "packwatch", icon: "/favicon.svg", requireInteraction: true };
+  const options = { tag: message.id ?? "packwatch", icon: "/favicon.svg", requireInteraction: true };
   if (await mayRead())
     await self.registration.showNotification(message.title ?? "Packwatch", {
       ...options,
-      ...(message.body === undefined ? {} : { body: message.body }),
+      body: message.body ?? "",
+      lang: message.lang ?? "",
     });
   else await self.registration.showNotification("Packwatch", options);
-  if (message.receipt !== undefined) {
-    const to = new URL(message.receipt, self.location.origin);
-    if (to.origin === self.location.origin)
-      await fetch(to, { method: "POST", headers: { "X-Packwatch": "1" } }).catch(() => undefined);
+  if (message.id !== undefined && message.token !== undefined) await tell(message.id, message.token);
+}
+
+async function tell(id: string, token: string): Promise<void> {
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  const body = JSON.stringify({ state: "shown" });
+  try {
+    await fetch(`/api/receipts/${encodeURIComponent(id)}`, { method: "POST", headers, body });
+  } catch {
+    // No network: without a receipt the next channel starts, as it should.
   }
 }
 
