@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _RISING_C_PER_MIN = 0.02
 """Below it a probe stands rather than rises: **assumed**."""
+_SINKING_MIN = 30.0
+"""Sinking for less may be a step: **assumed**."""
 PROBES_NAMED = 4
 """How many probes are named one by one; the rest is counted."""
 
@@ -103,8 +105,10 @@ def _evidence(evidence: Evidence, labels: Sequence[str]) -> str:  # noqa: PLR091
                 f"{numbers['reading_c']:.1f} degC, while its pack was suspicious"
             )
         case EvidenceKind.VOLTAGE | EvidenceKind.COLLAPSE:
+            below_pct, sinking_min = numbers["below_others_permille"] / 10, numbers["sinking_min"]
+            sinking = f" and has been sinking for {sinking_min:.0f} min" if sinking_min >= _SINKING_MIN else ""
             return (
-                f"voltage {channel + 1} is {numbers['below_others_permille'] / 10:.1f} % below its neighbours; "
+                f"voltage {channel + 1} is {below_pct:.{1 if below_pct >= 1 else 2}f} % below its neighbours{sinking}; "
                 f"{numbers['usual_permille'] / 10:.2f} % is usual"
             )
         case EvidenceKind.GAS:

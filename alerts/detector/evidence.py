@@ -11,7 +11,7 @@ from alerts.detector.grading import grade_all
 from alerts.detector.kinds import EvidenceKind, Fault, Grade
 from alerts.detector.spatial import scale_c
 from alerts.detector.states import GASES
-from alerts.detector.voltages import volt_scale
+from alerts.detector.voltages import scale_among_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,7 +149,7 @@ def _evidences(c: Columns, rules: DetectorRules) -> Iterator[Evidence]:
 
 def _voltages(c: Columns, rules: DetectorRules) -> Iterator[Evidence]:
     graded = grade_all(c, rules)
-    scale = volt_scale(c, rules.voltage)[0]
+    scale = scale_among_others(c, rules.voltage)[0]
     for channel in _from_highest(np.maximum(graded.voltage[0], graded.collapse[0]), -c.volt_permille[0]):
         collapsed = bool(graded.collapse[0, channel])
         yield Evidence(
@@ -159,6 +159,7 @@ def _voltages(c: Columns, rules: DetectorRules) -> Iterator[Evidence]:
             numbers={
                 "below_others_permille": float(-c.volt_permille[0, channel]),
                 "usual_permille": float(scale[channel]),
+                "sinking_min": float(c.volt_sinks_s[0, channel] / 60),
             },
         )
 

@@ -4,7 +4,7 @@
 |---|---|
 | watch | one clear evidence of any kind, or two hints at one probe |
 | warning | a strong evidence at a probe, or hydrogen; two clear ones of different kinds, one of them of heat or gas |
-| | a probe above the others that goes on rising for long; a voltage that goes on sinking at rest, or collapses |
+| | a probe above the others that goes on rising for long, or rises quickly; a voltage that sinks on, or collapses |
 | critical | a probe far above the others, or one that rises so quickly; or strong evidences of two kinds |
 | runaway | a probe very far above the others that rises by 1 degC/s or more |
 """
@@ -79,7 +79,6 @@ def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
     warning |= ((hydrogen >= Grade.CLEAR) & (any_spatial >= Grade.HINT)) | (
         (gas >= Grade.CLEAR) & (heat >= Grade.CLEAR)
     )
-    warning |= hints & (pack >= Grade.CLEAR) & (_highest(moves) >= Grade.CLEAR)
     above_c = np.where(np.isfinite(c.short_c), np.minimum(c.short_c, c.residual_c), 0) * careful[:, None]
     rising = graded.slope >= Grade.CLEAR
     critical = ((above_c >= rules.fusion.critical_c) & rising).any(axis=1)
@@ -95,7 +94,9 @@ def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats)
     lower_c = np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6)) * careful[:, None]
     best = _highest(quick)
     rank = np.where(best >= Grade.CLEAR, Level.WATCH.rank, 0)
-    rank = np.where(best >= Grade.STRONG, Level.WARNING.rank, rank)
+    above_c = np.minimum(c.residual_c, c.residual_c - c.step_c) * careful[:, None]
+    far = any_in_row((quick >= Grade.CLEAR) & (above_c >= rules.quick.above_c))
+    rank = np.where((best >= Grade.STRONG) | far, Level.WARNING.rank, rank)
     strong = quick >= Grade.STRONG
     critical = strong & (lower_c >= rules.quick.critical_c)
     critical |= strong & (c.residual_c * careful[:, None] >= rules.fusion.critical_c)

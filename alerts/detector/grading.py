@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alerts.detector.kinds import Grade
-from alerts.detector.lanes import any_in_row
+from alerts.detector.kinds import Fault, Grade
+from alerts.detector.lanes import any_in_row, count_in_row
 from alerts.detector.readings import resolution
 from alerts.detector.spatial import scale_c
-from alerts.detector.voltages import volt_scale
+from alerts.detector.voltages import scale_among_others, sinks_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Graded:
     gas: Grades
     """(B, 3)"""
     sinking: NDArray[np.bool_]
-    """(B,) a voltage has been strongly below the others for long, and still sinks, in a pack at rest."""
+    """(B,) a voltage has been sinking alone for long: strongly, or where probes see less, see `_sinking`."""
     growing: NDArray[np.bool_]
     """(B,) a probe has been above the others for long, and still rises; or is far above them at rest."""
 
@@ -89,6 +89,7 @@ def speaks(c: Columns, rules: DetectorRules) -> NDArray[np.bool_]:
     half_permille = (np.float32(-rules.voltage.grades.clear_at / 2) / volt_careful)[:, None]
     found = any_in_row((c.short_c >= half_c) | (c.quick_c >= half_c) | c.died)
     found |= any_in_row(c.sum_h > 0) | any_in_row((c.volt_permille <= half_permille) | (c.volt_low > 0))
+    found |= any_in_row(c.volt_sinks_s >= np.float32(rules.voltage.sinking_s))
     found |= any_in_row(c.gas_log - c.gas_base_log >= np.float32(_GAS_HINT))
     found |= (c.heat_c_per_h >= 0.5) | (np.fmax(c.heat_short_c, c.base_c) - c.heat_long_c >= 5)
     return found
@@ -99,25 +100,24 @@ def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
     careful, volt_careful = caution(c, rules, ease=ease)
     scale = scale_c(c, rules.spatial)
     wide = careful[:, None]
-    risen_c = c.short_c - c.long_c
+    risen_c = c.short_c - np.maximum(c.long_c, 0)  # back from below the others is no heat
     rise_c = c.heat_short_c - c.heat_long_c
     rise_c = np.maximum(rise_c, c.base_c - c.heat_long_c) * careful
     rise = np.where(rise_c >= rules.heat.rise_clear_c, Grade.CLEAR, Grade.NONE).astype(np.int8)
     rise[(rise_c >= rules.heat.rise_strong_c) & (c.base_c * careful >= rules.heat.rise_strong_above_c)] = Grade.STRONG
     volts = -c.volt_permille * volt_careful[:, None]
     total = c.sum_h * wide
-    scale_permille = volt_scale(c, rules.voltage)
-    long = -c.volt_long_permille * volt_careful[:, None]
-    sinking = grade(volts, scale_permille, rules.voltage.grades) >= Grade.STRONG
-    sinking &= (grade(long, scale_permille, rules.voltage.grades) >= Grade.STRONG) & (volts - long >= scale_permille)
-    at_rest = np.abs(c.volt_now_v / c.volt_mean_v - 1) <= np.float32(rules.voltage.rest_permille / 1000)
+    spatial = grade(c.short_c * wide, scale, rules.spatial.grades)
+    voltage = grade(volts, scale_among_others(c, rules.voltage), rules.voltage.grades)
+    sinking = _sinking(c, rules, spatial, volts)
+    voltage[sinking] = np.maximum(voltage[sinking], Grade.CLEAR)
     calm = np.abs(c.base_c - c.heat_long_c) <= np.float32(_CALM_C)
     far = (np.minimum(c.short_c, c.long_c) * wide >= rules.spatial.lasting_c) & calm[:, None]
     growing = (c.short_c * wide >= rules.spatial.growing_c) & (scale <= _SMALL_C)
     growing &= c.short_c * wide >= rules.spatial.grades.clear_sigmas * scale
     growing &= (total >= rules.sum.strong_sigma_hours) & (risen_c * wide >= rules.slope.grades.clear_at / 2)
     return Graded(
-        spatial=grade(c.short_c * wide, scale, rules.spatial.grades),
+        spatial=spatial,
         slope=grade(risen_c * wide, scale, rules.slope.grades),
         sum=(
             (total >= rules.sum.clear_sigma_hours / 2).astype(np.int8)
@@ -130,12 +130,31 @@ def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
             Grade.STRONG,
         ),
         rise=rise,
-        voltage=grade(volts, scale_permille, rules.voltage.grades),
+        voltage=voltage,
         collapse=np.where(c.volt_low >= _COLLAPSED_ROWS, Grade.STRONG, Grade.NONE).astype(np.int8),
         gas=_grade_gas(c, rules),
-        sinking=any_in_row(sinking) & at_rest,
+        sinking=any_in_row(sinking),
         growing=any_in_row(far | growing),
     )
+
+
+def _sinking(c: Columns, rules: DetectorRules, spatial: Grades, volts: Floats) -> NDArray[np.bool_]:
+    """(B, V) voltages that sink alone, and far enough to tell of a short by themselves.
+
+    Strongly in a pack whose probes all measure and see nothing. A hint is enough where a probe is warm, or is broken or
+    may be stuck, since it may be the one beside the short; half a hint where too few are left for a median.
+    volts: (B, V) thousandths below the others, times the caution.
+    """
+    lost = (c.fault == Fault.OPEN) | (c.fault == Fault.OUT_OF_RANGE) | (c.fault == Fault.STUCK)
+    left_behind = np.abs(c.base_c[:, None] - c.base_then_c) >= resolution(c)[:, None]
+    lost |= left_behind & (c.still_s >= rules.fault.stuck_after_s)
+    lost &= np.isfinite(c.last_c)
+    left = count_in_row(np.isfinite(c.last_c) & ~lost)
+    twice = np.where(left < rules.spatial.fewest_probes, np.float32(2), np.float32(1))[:, None]
+    less = any_in_row(lost) | any_in_row(spatial >= Grade.HINT)
+    least = np.where(less, Grade.HINT, Grade.STRONG)[:, None]
+    found: NDArray[np.bool_] = sinks_alone(c, rules.voltage)
+    return found & (grade(volts * twice, scale_among_others(c, rules.voltage), rules.voltage.grades) >= least)
 
 
 def _grade_gas(c: Columns, rules: DetectorRules) -> Grades:

@@ -92,6 +92,8 @@ class QuickRules:
     window_s: float
     resolutions: float
     """A rise is at least so many times the sensor's resolution."""
+    above_c: float
+    """A clear quick rise of a probe so far above the others is as much as a strong one: a gently crushed cell."""
     critical_c: float
     """A quick rise of so much is critical."""
     runaway_c_per_s: float
@@ -132,6 +134,8 @@ class VoltageRules:
     """Share of the median's change within an hour: cells that carry current differ more."""
     comparable: float
     """A channel beyond this factor of the median measures something else, such as the whole pack."""
+    sinking_s: float
+    """A channel that has been sinking alone for so long, at rest, is no transient."""
     rest_permille: float
     """The median voltage differs by no more from its mean of an hour in a pack at rest."""
     collapse: float

@@ -134,6 +134,8 @@ class Columns:
     """(B, V) mean of it over half an hour."""
     volt_offset_permille: NDArray[np.float32] = field(metadata=_voltage(np.nan))
     volt_scale_permille: NDArray[np.float32] = field(metadata=_voltage(np.nan))
+    volt_sinks_s: NDArray[np.float32] = field(metadata=_voltage())
+    """(B, V) for how long it has been sinking away from the others."""
     volt_low: NDArray[np.uint8] = field(metadata=_voltage(0, np.uint8))
     """(B, V) rows running in which it was collapsed."""
     volt_now_v: NDArray[np.float32] = field(metadata=_pack(np.nan))
