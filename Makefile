@@ -1,5 +1,5 @@
 # The two commands of a new user are `make run` and `make test`; the others are their parts.
-.PHONY: help run install install-dev check test faults format lock screenshots bench detection clean
+.PHONY: help run install install-dev check test faults escalations format lock screenshots bench detection clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -30,6 +30,10 @@ test: install-dev ## Run every test against real brokers, databases and a real b
 faults: install-dev ## 200 rounds of harm against all parts as real processes; SEED= and ROUNDS= choose
 	@scripts/test-servers
 	@$(BIN)/python tests/faults/run.py --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200) $(if $(SEED)$(ROUNDS),,--output bench/faults.json)
+
+escalations: install-dev ## 200 escalations in which alert service and database are killed; SEED= and ROUNDS= choose
+	@scripts/test-servers
+	@$(BIN)/python tests/escalations/run.py --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200) $(if $(SEED)$(ROUNDS),,--output bench/escalations.json)
 
 format: install-dev ## Let ruff format and mend what it can
 	@$(BIN)/ruff format .

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.audit import append
 from registry.audit_records import AuditRow
+from registry.errors import NotFoundError
 from registry.incident_records import Incident, IncidentAlert
 from registry.incidents import CaseEventKind, Incidents
 from registry.kinds import IncidentState, Level, Role
@@ -142,6 +143,25 @@ class Paging(Incidents):
                 subjects.setdefault(kind, set()).add(name)
             end = rows[-1].sequence if rows else after
             return end, tuple(_concerned(session, subjects))
+
+        return self._read(work)
+
+    def case_facts(self, case_id: str) -> CaseFacts:
+        """What was decided upon last about an incident. Raises NotFoundError."""
+
+        def work(session: Session) -> CaseFacts:
+            case = session.get(PagingCase, case_id)
+            if case is None:
+                raise NotFoundError(f"nobody was ever to be paged about incident {case_id!r}")
+            recipients = select(CaseRecipient).where(CaseRecipient.case_id == case_id).order_by(CaseRecipient.id)
+            return CaseFacts(
+                case_id=case_id,
+                recipients=tuple(session.scalars(recipients)),
+                happenings=_happenings(session, case_id),
+                fresh=(),
+                systems=(),
+                now=case.planned_at,
+            )
 
         return self._read(work)
 
