@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+
 from postgres import Postgres
 from rounds import make_acts, run_round
 
