@@ -96,4 +96,6 @@ def _account(house: House, name: str) -> Account | None:
 
 
 def _person(account: Account) -> PersonModel:
-    return PersonModel(name=account.name, display_name=account.display_name, role=account.role)
+    return PersonModel(
+        name=account.name, display_name=account.display_name, role=account.role, account_id=account.account_id
+    )

@@ -100,6 +100,11 @@ function raise(pack: number, level: Level, reason: string, now: number): void {
       closed_at_ms: null,
       close_reason: null,
       version: 0,
+      acknowledged_roles: [],
+      shelved_by: null,
+      shelved_until_ms: null,
+      shelf_reason: null,
+      releasing_authority: null,
     },
     {},
     "raise",
@@ -194,7 +199,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (!signedIn) return reply(401, { detail: "Not signed in." });
   switch (path[0]) {
     case "me":
-      return reply(200, { name: "ana", display_name: "Ana Ruiz", role: "administrator" });
+      return reply(200, { name: "ana", display_name: "Ana Ruiz", role: "administrator", account_id: "a-1" });
     case "board":
       return reply(200, boardOf(now, startMs, [...alerts.values()], intake()));
     case "stream":
@@ -204,6 +209,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       streams.add(response);
       response.on("close", () => streams.delete(response));
       return;
+    case "incidents":
+    case "people":
+    case "reignition-watches":
+      return reply(200, []);
     case "packs": {
       const id = decodeURIComponent(path[1] ?? "");
       const index = PACKS.findIndex((pack) => pack.pack_id === id);

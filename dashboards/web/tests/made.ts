@@ -64,6 +64,11 @@ export function alert(changes: Partial<Alert> = {}): Alert {
     closed_at_ms: null,
     close_reason: null,
     version: 1,
+    acknowledged_roles: [],
+    shelved_by: null,
+    shelved_until_ms: null,
+    shelf_reason: null,
+    releasing_authority: null,
     ...changes,
   };
 }

@@ -9,6 +9,7 @@ import { EMPTY_BOARD, applied } from "../src/core/liveboard";
 import { NOW_MS, acknowledged, alert, board, packRow } from "./made";
 
 let live: (typeof import("../src/shell/live.svelte"))["live"];
+let session: (typeof import("../src/shell/session.svelte"))["session"];
 let clock: (typeof import("../src/shell/clock.svelte"))["clock"];
 const pages: Record<string, Component<Record<string, unknown>>> = {};
 
@@ -20,11 +21,13 @@ beforeAll(async () => {
   vi.stubGlobal("location", { pathname: "/", search: "" });
   ({ live } = await import("../src/shell/live.svelte"));
   ({ clock } = await import("../src/shell/clock.svelte"));
+  ({ session } = await import("../src/shell/session.svelte"));
   const found = {
     PackRow: await import("../src/pages/board/PackRow.svelte"),
     AlarmBanner: await import("../src/alarms/AlarmBanner.svelte"),
     AcknowledgedStrip: await import("../src/alarms/AcknowledgedStrip.svelte"),
     SimulationMark: await import("../src/ui/SimulationMark.svelte"),
+    Notices: await import("../src/pages/board/Notices.svelte"),
     ConnectionBar: await import("../src/ui/ConnectionBar.svelte"),
   };
   for (const [name, module] of Object.entries(found)) {
@@ -36,7 +39,12 @@ beforeEach(() => {
   clock.nowMs = NOW_MS;
   live.board = EMPTY_BOARD;
   live.connection = "live";
+  signIn("administrator");
 });
+
+function signIn(role: string): void {
+  session.person = { name: "ana", display_name: "Ana", role, account_id: "a-1" };
+}
 
 function html(name: string, props: Record<string, unknown> = {}): string {
   return render(pages[name]!, { props }).body;
@@ -105,6 +113,50 @@ describe("the alarm banner", () => {
     expect(html("AlarmBanner")).not.toContain("alarm-banner");
     expect(text("AcknowledgedStrip")).toMatch(/CRITICAL pack P-1 acknowledged by Ana/);
     expect(html("AcknowledgedStrip")).toContain("close-alert");
+  });
+  test("lets a dispatcher close nothing that was critical, and a viewer do nothing", () => {
+    show(acknowledged());
+    signIn("dispatcher");
+    expect(html("AcknowledgedStrip")).not.toContain("close-alert");
+    show(alert());
+    expect(html("AlarmBanner")).toContain('data-testid="acknowledge"');
+    signIn("viewer");
+    expect(html("AlarmBanner")).not.toContain('data-testid="acknowledge"');
+  });
+  test("keeps what others have seen until the dispatcher has, and says who has", () => {
+    show(alert({ acknowledged_roles: ["driver", "safety lead"] }));
+    expect(text("AlarmBanner")).toContain("seen by: driver, safety lead");
+    signIn("safety");
+    expect(html("AlarmBanner")).not.toContain('data-testid="acknowledge"');
+  });
+});
+
+describe("the notices", () => {
+  const warning = { level: "warning", peak_level: "warning" } as const;
+  test("keep what is about the watching apart from heat", () => {
+    show(
+      alert(warning),
+      alert({
+        alert_id: "a-2",
+        kind: "coverage",
+        pack_id: null,
+        unit_id: null,
+        level: "watch",
+        peak_level: "watch",
+      }),
+      alert({ alert_id: "a-3", kind: "instrument", level: "watch", peak_level: "watch" }),
+    );
+    expect(text("Notices")).toMatch(
+      /1 open notice below critical.*2 open notices about coverage, silent units and instruments.*Truck 1/,
+    );
+  });
+  test("keep a shelved one apart, with its owner, end and reason, until that time is over", () => {
+    const shelf = { shelved_by: "Ben", shelved_until_ms: NOW_MS + 60_000, shelf_reason: "a hot afternoon" };
+    show(alert({ ...warning, ...shelf }));
+    expect(text("Notices")).toMatch(/1 open notice on a shelf.*on Ben's shelf until .*“a hot afternoon”/);
+    expect(html("Notices")).toContain('data-testid="unshelve"');
+    clock.nowMs = NOW_MS + 60_000;
+    expect(text("Notices")).toMatch(/1 open notice below critical/);
   });
 });
 

@@ -51,8 +51,30 @@ export function newlyUrgent(before: ReadonlyMap<string, Alert>, after: ReadonlyM
   return mostUrgentFirst(urgent);
 }
 
+/** Silence, coverage, instruments: about the watching, not about a pack. */
+export function isAboutWatching(alert: Alert): boolean {
+  return alert.kind === "silence" || alert.kind === "coverage" || alert.kind === "instrument";
+}
+
+/** Nobody need hear of it now. A shelf whose time is over is none. */
+export function isShelved(alert: Alert, nowMs: number): boolean {
+  return alert.shelved_until_ms !== null && nowMs < alert.shelved_until_ms;
+}
+
+/** In which role an account's people acknowledge; null: they look only. */
+export function actingRole(accountRole: string): "dispatcher" | "safety lead" | null {
+  if (accountRole === "safety") return "safety lead";
+  return accountRole === "dispatcher" || accountRole === "administrator" ? "dispatcher" : null;
+}
+
+/** Whether an account may close what was critical. */
+export function mayRelease(accountRole: string): boolean {
+  return accountRole === "safety" || accountRole === "administrator";
+}
+
 /** "pack P-0003", or the unit where nobody registered what it watches. */
 export function subjectWords(alert: Alert): string {
+  if (alert.kind === "coverage") return alert.vehicle_name ?? `gateway ${alert.gateway_id ?? "not known"}`;
   if (alert.kind === "unregistered" || alert.pack_id === null) {
     return alert.unit_id === null
       ? `gateway ${alert.gateway_id ?? "not known"}`

@@ -87,6 +87,54 @@ export interface Alert {
   readonly closed_at_ms: number | null;
   readonly close_reason: string | null;
   readonly version: number;
+  /** Who has seen it since it last rose; `acknowledged` is the dispatcher's word. */
+  readonly acknowledged_roles: readonly string[];
+  readonly shelved_by: string | null;
+  /** Nobody need hear of it before then. */
+  readonly shelved_until_ms: number | null;
+  readonly shelf_reason: string | null;
+  /** Who released the load, where it was critical. */
+  readonly releasing_authority: string | null;
+}
+
+export interface PersonHere {
+  readonly account_id: string;
+  readonly display_name: string;
+  readonly role: string;
+}
+
+/** Alerts with one cause, and who works on them. */
+export interface Incident {
+  readonly incident_id: string;
+  readonly title: string;
+  readonly provenance: string;
+  readonly state: "open" | "closed";
+  readonly level: Level;
+  readonly assigned_to: PersonHere | null;
+  readonly handover_to: PersonHere | null;
+  readonly opened_at_ms: number;
+  readonly alerts: readonly Alert[];
+  readonly version: number;
+}
+
+export interface IncidentEvent {
+  readonly at_ms: number;
+  readonly action: string;
+  readonly level: Level;
+  readonly actor: string | null;
+  readonly actor_role: string | null;
+  readonly comment: string | null;
+}
+
+/** A pack whose critical alert was closed: a fire may come back for weeks. */
+export interface ReignitionWatch {
+  readonly alert_id: string;
+  readonly pack_id: string | null;
+  readonly unit_id: string | null;
+  readonly provenance: string;
+  readonly level: Level;
+  readonly until_ms: number;
+  readonly releasing_authority: string;
 }
 
 /** What ingest took, refused and lost since it started. */
@@ -140,6 +188,7 @@ export interface Person {
   readonly name: string;
   readonly display_name: string;
   readonly role: string;
+  readonly account_id: string;
 }
 
 /** A pack as the registry knows it. */

@@ -4,11 +4,16 @@ import type {
   Alert,
   AlertEvent,
   Board,
+  Incident,
+  IncidentEvent,
   PackDetail,
   PackSeries,
   Person,
+  PersonHere,
   QuarantinePage,
+  ReignitionWatch,
 } from "../core/contract";
+import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
 import type { DutyChecklist, DutyStep, EmergencySheet } from "../sheet/contract";
 
 export class ApiError extends Error {
@@ -67,8 +72,20 @@ export const api = {
       version,
       comment: comment === "" ? null : comment,
     }),
-  close: (alertId: string, version: number, reason: string): Promise<Alert> =>
-    post(`/api/alerts/${encodeURIComponent(alertId)}/close`, { version, reason }),
+  close: (alertId: string, version: number, reason: string, authority: string): Promise<Alert> =>
+    post(`/api/alerts/${encodeURIComponent(alertId)}/close`, { version, reason, authority }),
+  shelve: (alertId: string, version: number, minutes: number, reason: string): Promise<Alert> =>
+    post(`/api/alerts/${encodeURIComponent(alertId)}/shelve`, { version, minutes, reason }),
+  unshelve: (alertId: string, version: number): Promise<Alert> =>
+    post(`/api/alerts/${encodeURIComponent(alertId)}/unshelve`, { version }),
+  incidents: (): Promise<Incident[]> => get("/api/incidents?state=open"),
+  incidentEvents: (incidentId: string): Promise<IncidentEvent[]> =>
+    get(`/api/incidents/${encodeURIComponent(incidentId)}/events`),
+  /** `take-on`, `hand-over`, `accept`, `decline`, `comment` or `close`, with what the step needs. */
+  incidentStep: (incidentId: string, step: string, body: object): Promise<Incident> =>
+    post(`/api/incidents/${encodeURIComponent(incidentId)}/${step}`, body),
+  people: (): Promise<PersonHere[]> => get("/api/people"),
+  reignitionWatches: (): Promise<ReignitionWatch[]> => get("/api/reignition-watches"),
   alertEvents: (alertId: string): Promise<AlertEvent[]> =>
     get(`/api/alerts/${encodeURIComponent(alertId)}/events`),
   emergencyOfAlert: (alertId: string): Promise<EmergencySheet> =>
@@ -79,6 +96,12 @@ export const api = {
     post(`/api/incidents/${encodeURIComponent(incidentId)}/duties`, step),
   makeSheetLink: (incidentId: string): Promise<{ path: string; until_ms: number }> =>
     post(`/api/incidents/${encodeURIComponent(incidentId)}/sheet-link`, {}),
+  trips: (): Promise<TripRow[]> => get("/api/trips"),
+  openTrip: (opening: TripOpening): Promise<TripLink> => post("/api/trips", opening),
+  renewTripLink: (tripId: string): Promise<TripLink> =>
+    post(`/api/trips/${encodeURIComponent(tripId)}/link`, {}),
+  signCustody: (tripId: string, signedBy: string): Promise<TripRow> =>
+    post(`/api/trips/${encodeURIComponent(tripId)}/custody`, { signed_by: signedBy }),
   quarantine: (limit: number, offset: number, signal: AbortSignal): Promise<QuarantinePage> =>
     get(`/api/quarantine?limit=${limit}&offset=${offset}`, signal),
 };
