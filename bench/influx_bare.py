@@ -1,7 +1,8 @@
 """What an InfluxDB 1 takes from a bare poster, and from the telemetry store: the yardstick of part (c) of ingest.py.
 
-The bare poster formats the same arrays (unit, time, 24 channels) with the same engine and posts them, the next body
-formatted while the server takes one: no frames, no progress, no checks. Run with `python -P` it prints both rates.
+The bare poster formats the same arrays (as many units, times, 24 channels) with the same engine and posts them, the
+next body formatted while the server takes one: no frames, no progress, no checks. Run with `python -P` it prints both
+rates.
 """
 
 from __future__ import annotations
@@ -64,15 +65,21 @@ def influxd(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+def readings(noise: np.random.Generator, rows: int) -> np.ndarray[Any, Any]:
+    """(rows, 24) of a calm pack, as a unit gives them: degC in steps of 0.05, V in millivolts."""
+    temperatures_c = np.round(noise.normal(22, 0.2, (rows, TEMPERATURES)) * 20) / 20
+    voltages_v = np.round(noise.normal(3.7, 0.01, (rows, VOLTAGES)), 3)
+    return np.concatenate([temperatures_c, voltages_v], axis=1).astype(np.float32)
+
+
 def arrays(units: int, frames: int, rows: int) -> Iterator[tuple[str, int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """(unit, frame, times, (rows, 24) values) as sensors give them: hundredths of a degree, millivolts."""
-    random = np.random.default_rng(1)
+    """(unit, frame, times, (rows, 24) values): a unit's readings come again in each of its frames, as in ingest.py."""
+    noise = np.random.default_rng(1)
+    values = [readings(noise, rows) for _ in range(units)]
     for frame in range(frames):
+        times = START_MS + 1000 * (frame * rows + np.arange(rows))
         for unit in range(units):
-            temperatures = np.round(random.normal(25, 5, (rows, TEMPERATURES)), 2)
-            voltages = np.round(random.normal(3.7, 0.1, (rows, VOLTAGES)), 3)
-            times = START_MS + 1000 * (frame * rows + np.arange(rows))
-            yield f"unit-{unit}", frame, times, np.concatenate([temperatures, voltages], axis=1).astype(np.float32)
+            yield f"unit-{unit}", frame, times, values[unit]
 
 
 def bare_values_per_s(url: str, *, units: int = 100, frames: int = 40, rows: int = 60, database: str = "bare") -> float:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
-from influx_bare import bare_values_per_s, influxd
+from influx_bare import TEMPERATURES, VOLTAGES, bare_values_per_s, influxd, readings
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 PACKWATCH = Path(sys.executable).parent / "packwatch"
 FLEET = "bench"
 GATEWAYS, UNITS_EACH = 16, 64
-TEMPERATURES, VOLTAGES = 16, 8
 FIRST_NUMBER = 20_000
 """Frames and outbox records start here, and stay below 2**21, so that each takes three bytes and can be patched."""
 LOOK_EVERY_S = 0.5
@@ -83,6 +82,7 @@ class Template:
     def __init__(self, gateway: str, unit: int, rows: int, start_ms: int, noise: np.random.Generator) -> None:
         self.topic = f"spBv1.0/{FLEET}/DDATA/{gateway}/{gateway}-u{unit}"
         self.rows = rows
+        values = readings(noise, rows)
         batch = SampleBatch(
             unit_id=f"{gateway}-u{unit}",
             boot_id="1-bench",
@@ -90,8 +90,8 @@ class Template:
             provenance=Provenance.SYNTHETIC,
             sampled_at_ms=start_ms + 1000 * np.arange(rows, dtype=np.int64),
             time_uncertainty_s=0.1,
-            temperatures_c=noise.normal(22, 0.2, (rows, TEMPERATURES)).astype(np.float32),
-            voltages_v=noise.normal(3.7, 0.01, (rows, VOLTAGES)).astype(np.float32),
+            temperatures_c=values[:, :TEMPERATURES],
+            voltages_v=values[:, TEMPERATURES:],
         )
         metrics = batch_metrics(batch, outbox_sequence=FIRST_NUMBER + 1, alias_base=ALIASES_PER_DEVICE * (unit + 1))
         encoded = encode_payload(Payload(timestamp_ms=start_ms, metrics=metrics), with_datatypes=False)
@@ -224,7 +224,8 @@ def run_influx_part(folder: Path, prepared: Path, messages: int, window: int) ->
     server_folder = folder / "influxdb"
     server_folder.mkdir()
     with influxd(server_folder, port) as server:
-        bare = bare_values_per_s(url, frames=max(10, messages // 100), rows=60)
+        units = GATEWAYS * UNITS_EACH
+        bare = bare_values_per_s(url, units=units, frames=messages // units, rows=60)
         settings = {"PACKWATCH_STORE__KIND": "influxdb", "PACKWATCH_STORE__URL": url}
         part = run_part(folder, prepared, 60, messages, window, settings=settings, others={"influxd": server.pid})
     return {**part, "bare_values_per_s": round(bare), "ratio": round(part["values_per_s"] / bare, 3)}
