@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime, timedelta
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 PAGES_TOGETHER = 100
@@ -130,13 +131,10 @@ class Outbox(Database):
             actions: list[Action] = []
             stories: dict[str, Story] = {}
             for recipient_id, channel in sorted(free)[:lanes]:
-                mine = select(Page).where(*due, Page.recipient_id == recipient_id, Page.channel == channel)
-                first = mine.order_by(Page.due_at, Page.key).limit(PAGES_TOGETHER).with_for_update(skip_locked=True)
-                pages = session.scalars(first).all()
+                pages = _next_message(session, [*due, Page.recipient_id == recipient_id, Page.channel == channel])
                 if not pages:
                     continue
                 for page in pages:
-                    page.message_id = pages[0].page_id
                     actions.append(_take(session, page, holder, now, now + answer_within))
                     if page.case_id is not None and page.case_id not in stories:
                         stories[page.case_id] = _story(session, page.case_id)
@@ -171,8 +169,8 @@ class Outbox(Database):
         """
 
         def work(session: Session) -> tuple[Page, ...]:
-            mine = or_(Page.message_id == message_id, Page.page_id == message_id)
-            pages = session.scalars(select(Page).where(mine).order_by(Page.key).with_for_update()).all()
+            mine = select(Page).where(Page.message_id == message_id).order_by(Page.key)
+            pages = session.scalars(mine.with_for_update()).all()
             if not pages:
                 raise NotFoundError("there is no such message")
             actions = [action for page in pages for action in _receive(session, page, state, now, device)]
@@ -270,6 +268,26 @@ def page_action(
             "detail": detail,
         },
     )
+
+
+def _next_message(session: Session, mine: Sequence[ColumnElement[bool]]) -> Sequence[Page]:
+    """The pages of a lane that go next: a message that is tried again as it was, or all that are new, as one.
+
+    A message that has its own number never changes: a receiver that knows the number may pass it by.
+    """
+    ordered = select(Page).where(*mine).order_by(Page.next_at, Page.due_at, Page.key)
+    first = session.scalars(ordered.limit(1)).one_or_none()
+    if first is None:
+        return ()
+    together = ordered.where(
+        Page.message_id.is_(None) if first.message_id is None else Page.message_id == first.message_id
+    )
+    pages = session.scalars(together.limit(PAGES_TOGETHER).with_for_update(skip_locked=True)).all()
+    if first.message_id is None and pages:
+        message_id = page_id_of("\n".join(sorted(page.key for page in pages)))
+        for page in pages:
+            page.message_id = message_id
+    return pages
 
 
 def _take(session: Session, page: Page, holder: str, now: datetime, until: datetime) -> Action:

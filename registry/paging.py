@@ -437,8 +437,13 @@ def _keep(session: Session, case_id: str, decision: Decision, now: datetime) -> 
         actions.append(page_action(session, page, PageState.QUEUED, now, draft.reason))
     answered = dict(decision.answered)
     if decision.closed or answered:
-        waiting = select(Page).where(
-            Page.case_id == case_id, Page.kind == PageKind.ALERT, Page.state == PageState.QUEUED, Page.key.in_(known)
+        waiting = (
+            select(Page)
+            .where(Page.case_id == case_id, Page.kind == PageKind.ALERT, Page.state == PageState.QUEUED)
+            .where(Page.key.in_(known))
+            .order_by(Page.key)
+            .with_for_update()  # a sender may be taking one: then it is not queued any more
+            .execution_options(populate_existing=True)
         )
         for page in session.scalars(waiting):
             level = None if page.role is None else answered.get(page.role)

@@ -188,7 +188,7 @@ class Page(Base, kw_only=True):
     may_repeat: Mapped[bool] = mapped_column(default=False)
     """A try ended without an answer: the channel may have taken it, and the recipient may get it again."""
     message_id: Mapped[Slug | None] = mapped_column(index=True, default=None)
-    """The message that it went in last: the id of the first page that went with it. A receipt is for a message."""
+    """The message that it goes in: fixed with its first try, from the keys of all pages in it. Receipts name it."""
     holder: Mapped[Name | None] = mapped_column(default=None)
     """The sender that has it."""
     handed_over_at: Mapped[datetime | None] = mapped_column(default=None)

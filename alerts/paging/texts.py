@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REASONS_TOLD = 3
 """**Assumed**: as many as a person reads at once."""
+ALERTS_TOLD = 10
+"""**Assumed**: the rest is counted in the subject, and stands behind the link."""
 
 
 class TextsError(ValueError):
@@ -110,7 +112,7 @@ def compose(handover: Handover, texts: Texts, *, base_url: str) -> Message:
     worst = max(handover.pages, key=lambda page: page.level.rank)
     story = handover.stories.get(worst.case_id or "")
     link = f"{base_url}/?incident={worst.case_id}" if worst.case_id else base_url
-    message_id = handover.pages[0].message_id or handover.pages[0].page_id
+    message_id = handover.pages[0].message_id or ""
     may_repeat = any(page.may_repeat for page in handover.pages)
     if worst.kind is PageKind.DRILL or story is None:
         return Message(
@@ -135,12 +137,13 @@ def compose(handover: Handover, texts: Texts, *, base_url: str) -> Message:
     cell = shipped_responses().cell(Stage(worst.level), Situation.PARKED, language)
     zone = _zone(handover.recipient.time_zone)
     lines = [f"{cell.sentence} {cell.action}", ""]
-    for alert in alerts[:10]:
-        lines.append(
-            words.subject.format(
-                mark=mark, level=words.levels.get(alert.level, alert.level), what=_pack(words, story, alert)
-            )
-        )
+    told = sorted(
+        ((each, alert) for each in handover.stories.values() for alert in _standing(each)),
+        key=lambda pair: -pair[1].level.rank,
+    )
+    for each, alert in told[:ALERTS_TOLD]:
+        level_of = words.levels.get(alert.level, alert.level)
+        lines.append(words.subject.format(mark=mark, level=level_of, what=_pack(words, each, alert)))
         lines.append(words.reasons.format(reasons="; ".join(alert.reasons[:REASONS_TOLD])))
         lines.append(words.at.format(time=zoned(alert.sampled_at, zone)))
     lines += ["", words.why.format(reason=_reason(handover.pages)), words.link.format(link=link)]

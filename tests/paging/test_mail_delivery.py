@@ -38,7 +38,7 @@ async def test_a_critical_reaches_the_dispatcher_by_mail_and_every_step_is_kept(
     (page,) = registry.pages()
     assert mail["To"] == "ana@carrier.example"
     assert mail["Subject"] == "CRÍTICO: batería pack-1 en Truck 1"
-    assert mail["Message-ID"].startswith(f"<{page.page_id}@")
+    assert mail["Message-ID"].startswith(f"<{page.message_id}@")
     text = mail.get_content()
     assert "probe 2 is 91.0 degC, above 80 degC" in text
     assert "2026-03-01 06:00:00 CST (America/Chicago)" in text
