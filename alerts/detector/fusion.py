@@ -3,7 +3,8 @@
 | level | what it takes |
 |---|---|
 | watch | one clear evidence of any kind, or two hints at one probe |
-| warning | a strong evidence at a probe, or hydrogen; two clear ones of different kinds, one of them of heat or gas |
+| warning | a strong evidence at a probe, or hydrogen, or a flood of another gas |
+| | two clear ones of different kinds, one of them of heat or gas |
 | | a probe above the others that goes on rising for long, or rises quickly; a voltage that sinks on, or collapses |
 | critical | a probe far above the others, or one that rises so quickly; or strong evidences of two kinds |
 | runaway | a probe very far above the others that rises by 1 degC/s or more |
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     Ranks = NDArray[np.int8]
 
+_FLOOD = 10.0
+"""Times what is strong: no exhaust or cleaning agent that passes leaves so much; a vented cell leaves a hundredfold.
+**assumed**"""
 _MOVED_S = 120.0
 """A voltage that moved so shortly before belongs to a quick rise. **assumed**"""
 
@@ -74,6 +78,9 @@ def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
     warning |= (clear | (quick >= Grade.CLEAR)) & (support > 0)
     warning |= graded.growing | graded.sinking | (collapse >= Grade.STRONG)
     warning |= (quick >= Grade.HINT) & (pack >= Grade.STRONG) & (c.moved_s <= _MOVED_S)
+    strong_ppm = np.array([rules.gas.strong_carbon_monoxide_ppm, rules.gas.strong_voc_ppm], np.float32)
+    floods = (graded.gas[:, 1:] >= Grade.STRONG) & (np.expm1(c.gas_log[:, 1:]) >= np.float32(_FLOOD) * strong_ppm)
+    warning |= floods.any(axis=1)
     hydrogen = graded.gas[:, 0]  # the others are in exhaust too
     warning |= (hydrogen >= Grade.STRONG) | ((gas >= Grade.STRONG) & (any_spatial >= Grade.HINT))
     warning |= ((hydrogen >= Grade.CLEAR) & (any_spatial >= Grade.HINT)) | (

@@ -108,6 +108,12 @@ def test_gas_against_its_own_baseline(ppm, rank):
     assert found.kinds() == ({"gas"} if rank else set())
 
 
+@pytest.mark.parametrize(("ppm", "rank"), [(600, WATCH), (10_000, WARNING)])
+def test_solvents_of_traffic_are_watched_and_those_of_a_vented_cell_warn(ppm, rank):
+    time_s, readings_c = calm(3.0)
+    assert run(time_s, readings_c, voc_ppm=np.where(time_s > 7200, 2.0 + ppm, 2.0)).rank.max() == rank
+
+
 def test_one_puff_of_gas_is_none():
     time_s, readings_c = calm(2.0)
     assert not run(time_s, readings_c, voc_ppm=np.where(time_s == 3600, 100.0, 1.0)).rank.any()
