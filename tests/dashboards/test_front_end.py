@@ -9,7 +9,16 @@ HTML = {"Accept": "text/html,*/*"}
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/packs/pack-1", "/packs/unit%3Astranger", "/intake", "/sign-in", "/claim?token=x"],
+    [
+        "/",
+        "/packs/pack-1",
+        "/packs/unit%3Astranger",
+        "/emergency/a1",
+        "/drivers",
+        "/intake",
+        "/sign-in",
+        "/claim?token=x",
+    ],
 )
 async def test_the_front_ends_routes_are_one_page(stranger, path):
     answer = await stranger.get(path, headers=HTML)

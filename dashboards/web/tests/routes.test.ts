@@ -12,6 +12,7 @@ test.each([
   ["/packs/%E0%A4%A", { page: "unknown" }],
   ["/emergency/a1b2", { page: "emergency", alertId: "a1b2" }],
   ["/emergency/a%20b", { page: "unknown" }],
+  ["/drivers", { page: "drivers" }],
   ["/intake", { page: "intake" }],
   ["/sign-in", { page: "sign-in" }],
   ["/claim", { page: "claim" }],

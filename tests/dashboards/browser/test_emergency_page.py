@@ -68,3 +68,28 @@ def test_a_dispatcher_calls_answers_decides_and_hands_the_sheet_to_responders(  
     responder.goto("about:blank")
     responder.goto(link[:-4])
     expect(responder.get_by_test_id("sheet-trouble")).to_contain_text("incomplete or was changed")
+
+
+def test_a_dispatcher_opens_a_trip_and_its_link_opens_the_page(desk_page, truck, phone, clock, violations):
+    truck.registry.sign_custody(truck.trip.trip_id, "R. Cycler", clock.now)
+    page = desk_page
+    page.get_by_role("link", name="Drivers").click()
+    page.get_by_test_id("trip-vehicle").select_option(label="Truck 1")
+    page.get_by_test_id("trip-driver").fill("Jo Martin")
+    page.get_by_test_id("trip-language").select_option("fr")
+    page.get_by_test_id("open-trip").click()
+    link = page.get_by_test_id("trip-link")
+    expect(link.get_by_role("img")).to_be_visible()
+    expect(page.get_by_test_id("trip")).to_contain_text("texts are drafts")
+    assert violations(page) == []
+    page.get_by_test_id("open-trip").click()
+    expect(page.get_by_role("alert")).to_contain_text("Jo Martin: close it first")
+
+    driver = phone()
+    driver.goto(link.locator(".mono").inner_text())
+    expect(driver.locator("html")).to_have_attribute("lang", "fr")
+    driver.get_by_test_id("wordless").wait_for()
+    page.get_by_test_id("trip").get_by_label("Custody goes to").fill("R. Cycler")
+    page.get_by_role("button", name="Sign custody").click()
+    expect(page.get_by_text("Nobody is on a trip.")).to_be_visible()
+    expect(driver.get_by_test_id("refused")).to_contain_text("Ce trajet est clos")

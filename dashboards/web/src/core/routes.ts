@@ -4,6 +4,7 @@ export type Route =
   | { readonly page: "board" }
   | { readonly page: "pack"; readonly packId: string }
   | { readonly page: "emergency"; readonly alertId: string }
+  | { readonly page: "drivers" }
   | { readonly page: "intake" }
   | { readonly page: "sign-in" }
   | { readonly page: "claim" }
@@ -25,7 +26,8 @@ export function parseRoute(path: string): Route {
       ? { page: "emergency", alertId: second }
       : { page: "unknown" };
   if (parts.length > 1) return { page: "unknown" };
-  if (first === "intake" || first === "sign-in" || first === "claim") return { page: first };
+  if (first === "drivers" || first === "intake" || first === "sign-in" || first === "claim")
+    return { page: first };
   return { page: "unknown" };
 }
 
