@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -50,6 +52,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writing = engine.execution_options(packwatch_writes=True)
+        # Threads of one process take turns here: SQLite lets them look again and again, in pauses of up to 0.1 s.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -92,7 +96,7 @@ class Database:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with Session(self._writing, expire_on_commit=False) as session, session.begin():
+                with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
                     return work(session)
             except (DBAPIError, UnicodeEncodeError) as error:
                 if attempt == ATTEMPTS or not _was_rolled_back(error):

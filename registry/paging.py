@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from registry.audit import Action
     from registry.incidents import CaseEvent
     from telemetry.samples import Provenance
 
@@ -165,48 +166,85 @@ class Paging(Incidents):
 
         return self._read(work)
 
-    def plan_case(
+    def plan_cases(
         self,
-        case_id: str,
+        case_ids: Sequence[str],
         now: datetime,
         decide: Callable[[CaseFacts], Decision],
         *,
         from_level: Level,
         provenances: Collection[Provenance],
     ) -> int:
-        """Plan an incident up to now; returns how many pages are new. Nothing is done below `from_level`.
+        """Plan incidents up to now, in one transaction; returns how many pages are new.
 
-        Raises NotFoundError.
+        Nothing is done below `from_level`, for what is of no such provenance, and for what nobody knows.
         """
-        events = self.case_events(case_id)
+        events = {case_id: self.case_events(case_id) for case_id in case_ids}
 
         def work(session: Session) -> int:
-            incident = session.get_one(Incident, case_id)
-            if incident.provenance not in provenances:
-                return 0
-            case = _locked(session, case_id)
-            if case is None:
-                if not _rises_to(events, from_level):
-                    return 0
-                case = _made(session, case_id)
-            at = max(now, case.planned_at)
-            fresh = _take_notice(session, case, events, at)
-            recipients = _merged(session, incident, case, at)
-            decision = decide(
-                CaseFacts(
-                    case_id=case_id,
-                    recipients=recipients,
-                    happenings=_happenings(session, case_id),
-                    fresh=tuple(fresh),
-                    systems=_systems(session, incident),
-                    now=at,
-                )
-            )
-            case.planned_at, case.next_at = at, decision.next_at
-            case.notices = list(dict.fromkeys(decision.notices))
-            return _keep(session, case_id, decision, at)
+            people, new = _People(session), 0
+            actions: list[Action] = []
+            for case_id in sorted(events):
+                incident = session.get_one(Incident, case_id)
+                if incident.provenance not in provenances:
+                    continue
+                case = _locked(session, case_id)
+                if case is None:
+                    if not _rises_to(events[case_id], from_level):
+                        continue
+                    case = _made(session, case_id)
+                facts = _facts(people, incident, case, events[case_id], max(now, case.planned_at))
+                decision = decide(facts)
+                case.planned_at, case.next_at = facts.now, decision.next_at
+                case.notices = list(dict.fromkeys(decision.notices))
+                kept = _keep(session, case_id, decision, facts.now)
+                new += kept[0]
+                actions += kept[1]
+            append(session, actions)
+            return new
 
         return self._write(work)
+
+
+class _People:
+    """Recipients and their ways, asked for once in a transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        query = select(Recipient).where(Recipient.retired_at.is_(None)).order_by(Recipient.recipient_id)
+        self._all = session.scalars(query).all()
+        steps: dict[str, dict[int, list[str]]] = {}
+        for way in session.scalars(select(RecipientChannel).order_by(RecipientChannel.step, RecipientChannel.id)):
+            steps.setdefault(way.recipient_id, {}).setdefault(way.step, []).append(way.channel)
+        self._ways = {name: [",".join(channels) for channels in mine.values()] for name, mine in steps.items()}
+
+    def of_fleet(self, fleet_id: str) -> Iterator[tuple[Recipient, list[str]]]:
+        """Those who have a way and may hear of the fleet, each with one text a step."""
+        for person in self._all:
+            ways = self._ways.get(person.recipient_id)
+            if ways and person.fleet_id in {None, fleet_id}:
+                yield person, ways
+
+    def duties(self, person: Recipient, now: datetime) -> Sequence[Duty]:
+        """Times on the roster that are not over."""
+        query = select(Duty).where(Duty.recipient_id == person.recipient_id, Duty.until_at > now)
+        return self.session.scalars(query.order_by(Duty.from_at)).all()
+
+
+def _facts(
+    people: _People, incident: Incident, case: PagingCase, events: Sequence[CaseEvent], now: datetime
+) -> CaseFacts:
+    session = people.session
+    fresh = _take_notice(session, case, events, now)
+    recipients = _merged(session, incident, case, now, people)
+    return CaseFacts(
+        case_id=case.case_id,
+        recipients=recipients,
+        happenings=_happenings(session, case.case_id),
+        fresh=tuple(fresh),
+        systems=_systems(incident, people),
+        now=now,
+    )
 
 
 def _concerned(session: Session, subjects: dict[str, set[str]]) -> Iterator[str]:
@@ -255,9 +293,8 @@ def _take_notice(session: Session, case: PagingCase, events: Sequence[CaseEvent]
             happening.at = min(max(happening.at, case.planned_at), now)
             fresh.append(happening)
     fresh += _of_flags(session, case.case_id, now)
-    for happening in fresh:
-        session.add(happening)
-        session.flush()
+    session.add_all(fresh)
+    session.flush()
     return fresh
 
 
@@ -315,11 +352,13 @@ def _happenings(session: Session, case_id: str) -> tuple[CaseHappening, ...]:
     return tuple(session.scalars(query))
 
 
-def _merged(session: Session, incident: Incident, case: PagingCase, now: datetime) -> tuple[CaseRecipient, ...]:
+def _merged(
+    session: Session, incident: Incident, case: PagingCase, now: datetime, people: _People
+) -> tuple[CaseRecipient, ...]:
     """The case's recipients: who is new is added from now on, and who is gone is ended now."""
     query = select(CaseRecipient).where(CaseRecipient.case_id == case.case_id).order_by(CaseRecipient.id)
     kept = {(each.recipient_id, each.role, each.source): each for each in session.scalars(query)}
-    wanted = {(each.recipient_id, each.role, each.source): each for each in _wanted(session, incident, now)}
+    wanted = {(each.recipient_id, each.role, each.source): each for each in _wanted(session, incident, now, people)}
     for key, row in kept.items():
         if key in wanted:
             row.channels = wanted[key].channels
@@ -339,17 +378,14 @@ def _merged(session: Session, incident: Incident, case: PagingCase, now: datetim
     return tuple(kept.values())
 
 
-def _wanted(session: Session, incident: Incident, now: datetime) -> Iterator[CaseRecipient]:
+def _wanted(session: Session, incident: Incident, now: datetime, people: _People) -> Iterator[CaseRecipient]:
     """Who may be paged about the incident, as the registry knows it now."""
     vehicles = _vehicles(session, incident)
     in_charge = select(Guardian.recipient_id).where(
         Guardian.vehicle_id.in_(vehicles), Guardian.accepted_at.is_not(None), Guardian.ended_at.is_(None)
     )
     guardians = set(session.scalars(in_charge))
-    for person in _of_fleet(session, incident):
-        ways = _ways(session, person.recipient_id)
-        if not ways:
-            continue
+    for person, ways in people.of_fleet(incident.fleet_id):
         if person.recipient_id in guardians:
             yield _case_recipient(incident, person, Role.DRIVER, "guardian", ways)
         if person.role is None or (person.vehicle_id is None and person.role is Role.DRIVER):
@@ -361,8 +397,7 @@ def _wanted(session: Session, incident: Incident, now: datetime) -> Iterator[Cas
         if person.always_on_duty:
             yield _case_recipient(incident, person, person.role, ALWAYS, ways)
             continue
-        duties = select(Duty).where(Duty.recipient_id == person.recipient_id, Duty.until_at > now)
-        for duty in session.scalars(duties.order_by(Duty.from_at)):
+        for duty in people.duties(person, now):
             row = _case_recipient(incident, person, person.role, str(duty.id), ways)
             row.from_at, row.until_at = duty.from_at, duty.until_at
             yield row
@@ -372,18 +407,6 @@ def _case_recipient(incident: Incident, person: Recipient, role: Role, source: s
     return CaseRecipient(
         case_id=incident.incident_id, recipient_id=person.recipient_id, role=role, source=source, channels=ways
     )
-
-
-def _of_fleet(session: Session, incident: Incident) -> Sequence[Recipient]:
-    query = (
-        select(Recipient)
-        .where(
-            Recipient.retired_at.is_(None),
-            or_(Recipient.fleet_id.is_(None), Recipient.fleet_id == incident.fleet_id),
-        )
-        .order_by(Recipient.recipient_id)
-    )
-    return session.scalars(query).all()
 
 
 def _vehicles(session: Session, incident: Incident) -> set[str]:
@@ -396,25 +419,16 @@ def _vehicles(session: Session, incident: Incident) -> set[str]:
     return {vehicle_id for vehicle_id in [incident.vehicle_id, *session.scalars(query)] if vehicle_id is not None}
 
 
-def _ways(session: Session, recipient_id: str) -> list[str]:
-    """The recipient's channels, one text a step."""
-    query = select(RecipientChannel).where(RecipientChannel.recipient_id == recipient_id)
-    steps: dict[int, list[str]] = {}
-    for way in session.scalars(query.order_by(RecipientChannel.step, RecipientChannel.id)):
-        steps.setdefault(way.step, []).append(way.channel)
-    return [",".join(channels) for channels in steps.values()]
-
-
-def _systems(session: Session, incident: Incident) -> tuple[System, ...]:
+def _systems(incident: Incident, people: _People) -> tuple[System, ...]:
     return tuple(
         System(recipient_id=each.recipient_id, channels=tuple(Channel(word) for way in ways for word in way.split(",")))
-        for each in _of_fleet(session, incident)
-        if each.role is None and (ways := _ways(session, each.recipient_id))
+        for each, ways in people.of_fleet(incident.fleet_id)
+        if each.role is None
     )
 
 
-def _keep(session: Session, case_id: str, decision: Decision, now: datetime) -> int:
-    """Keep the pages that are new, and give up those that nobody waits for any more."""
+def _keep(session: Session, case_id: str, decision: Decision, now: datetime) -> tuple[int, list[Action]]:
+    """Keep the pages that are new, and give up those that nobody waits for; how many are new, and what to log."""
     known = set(session.scalars(select(Page.key).where(Page.case_id == case_id)))
     drafts = {draft.key: draft for draft in decision.pages if draft.key not in known}
     actions = []
@@ -452,5 +466,4 @@ def _keep(session: Session, case_id: str, decision: Decision, now: datetime) -> 
                 page.state, page.next_at, page.why = PageState.FAILED, None, f"not sent any more: {why}"
                 actions.append(page_action(session, page, PageState.FAILED, now, page.why))
     session.flush()
-    append(session, actions)
-    return len(drafts)
+    return len(drafts), actions

@@ -44,10 +44,13 @@ def paged(
         alert_id=alert.alert_id, at=alert.raised_at, action="raise", to_state=alert.state, level=alert.level
     )
     registry.raise_alert(alert, event, gather=gathering)
-    for case_id in registry.cases_to_plan():
-        registry.plan_case(
-            case_id, clock.now, decide, from_level=Level.CRITICAL, provenances=frozenset({Provenance.MEASURED})
-        )
+    registry.plan_cases(
+        registry.cases_to_plan(),
+        clock.now,
+        decide,
+        from_level=Level.CRITICAL,
+        provenances=frozenset({Provenance.MEASURED}),
+    )
     registry.take_pages("tests", clock.now, answer_within=timedelta(seconds=30))
     (page,) = registry.pages()
     return alert, page
