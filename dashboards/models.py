@@ -400,8 +400,8 @@ class TripLink(Model):
     trip: TripRow
     path: str
     """Behind the address that drivers reach this service at."""
-    qr_svg: str
-    """The link as a QR code."""
+    qr_uri: str
+    """The link as a QR code: a picture as a data address."""
 
 
 class Calling(Model):

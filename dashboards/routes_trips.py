@@ -93,4 +93,4 @@ def _link(trip: Trip, request: Request, house: Context) -> Response:
     path = house.trips.links.path(trip)
     base = request.headers.get("origin") or str(request.base_url).rstrip("/")
     code = segno.make(f"{base}{path}", error="m")
-    return json_answer({"trip": trip_row(trip, house), "path": path, "qr_svg": code.svg_inline(scale=4, border=4)})
+    return json_answer({"trip": trip_row(trip, house), "path": path, "qr_uri": code.svg_data_uri(scale=4, border=4)})

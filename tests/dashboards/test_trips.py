@@ -286,7 +286,7 @@ async def test_staff_open_a_trip_hand_out_its_link_and_sign_custody(person, stra
     opened = await person.post("/api/trips", json=body)
     assert opened.status_code == 200, opened.text
     link = opened.json()
-    assert link["qr_svg"].startswith("<svg")
+    assert link["qr_uri"].startswith("data:image/svg+xml")
     assert (link["trip"]["phone"], link["trip"]["draft_texts"]) == ("+13035550199", True)
     headers = {"Authorization": f"Trip {link['path'].partition('#')[2]}"}
     assert (await stranger.get("/api/trip/state", headers=headers)).json()["language"] == "fr"

@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from dashboards.accounts import new_claim
 from registry.kinds import Level
 
+from stage import eventually
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,7 +81,7 @@ def test_a_dispatcher_opens_a_trip_and_its_link_opens_the_page(desk_page, truck,
     page.get_by_test_id("trip-language").select_option("fr")
     page.get_by_test_id("open-trip").click()
     link = page.get_by_test_id("trip-link")
-    expect(link.get_by_role("img")).to_be_visible()
+    eventually(lambda: link.get_by_role("img").evaluate("code => code.naturalWidth > 100"), what="the code")
     expect(page.get_by_test_id("trip")).to_contain_text("texts are drafts")
     assert violations(page) == []
     page.get_by_test_id("open-trip").click()

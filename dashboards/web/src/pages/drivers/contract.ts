@@ -29,5 +29,5 @@ export interface TripOpening {
 export interface TripLink {
   trip: TripRow;
   path: string;
-  qr_svg: string;
+  qr_uri: string;
 }
