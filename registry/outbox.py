@@ -149,10 +149,16 @@ class Outbox(Database):
 
         def work(session: Session) -> None:
             actions: list[Action] = []
+            keys = [outcome.key for outcome in outcomes]
+            mine = select(Page).where(Page.key.in_(keys)).order_by(Page.key).with_for_update()
+            pages = {page.key: page for page in session.scalars(mine)}
+            query = select(RecipientChannel)
+            ways = {(way.recipient_id, way.channel): way for way in session.scalars(query)}
             for outcome in outcomes:
-                page = session.get(Page, outcome.key, with_for_update=True)
+                page = pages.get(outcome.key)
                 if page is not None and page.attempts == outcome.attempt:
                     actions += _settle(session, page, outcome, now)
+                    _note_health(ways.get((page.recipient_id, page.channel)), outcome, now)
             for failure in failures:
                 device = session.get(PushDevice, failure.device_id)
                 if device is not None and device.failed_at is None:
@@ -310,7 +316,6 @@ def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> It
         if not over:
             page.state, page.next_at = PageState.ACCEPTED, None
         state = PageState.ACCEPTED
-        _mend(session, page)
     elif outcome.again_at is not None:
         page.state, page.next_at, page.why = PageState.QUEUED, outcome.again_at, outcome.detail
         state = PageState.QUEUED
@@ -319,7 +324,6 @@ def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> It
         state = PageState.FAILED
     if not outcome.accepted:
         page.may_repeat = page.may_repeat or outcome.uncertain
-        _note_failure(session, page, outcome.detail, now)
     yield page_action(session, page, state, now, outcome.detail)
 
 
@@ -344,16 +348,14 @@ def _way(session: Session, page: Page) -> RecipientChannel | None:
     return session.scalars(query).one_or_none()
 
 
-def _mend(session: Session, page: Page) -> None:
-    way = _way(session, page)
-    if way is not None and way.failed_at is not None:
+def _note_health(way: RecipientChannel | None, outcome: Outcome, now: datetime) -> None:
+    """A way works, or has failed since its first failure."""
+    if way is None:
+        return
+    if outcome.accepted:
         way.failed_at = way.failed_why = None
-
-
-def _note_failure(session: Session, page: Page, why: str, now: datetime) -> None:
-    way = _way(session, page)
-    if way is not None and way.failed_at is None:
-        way.failed_at, way.failed_why = now, why
+    elif way.failed_at is None:
+        way.failed_at, way.failed_why = now, outcome.detail
 
 
 def _prove(session: Session, page: Page, now: datetime) -> None:

@@ -193,11 +193,12 @@ class Paging(Incidents):
                     if not _rises_to(events[case_id], from_level):
                         continue
                     case = _made(session, case_id)
+                first = case.planned_at == _BEGINNING
                 facts = _facts(people, incident, case, events[case_id], max(now, case.planned_at))
                 decision = decide(facts)
                 case.planned_at, case.next_at = facts.now, decision.next_at
                 case.notices = list(dict.fromkeys(decision.notices))
-                kept = _keep(session, case_id, decision, facts.now)
+                kept = _keep(session, case_id, decision, facts.now, first=first)
                 new += kept[0]
                 actions += kept[1]
             append(session, actions)
@@ -216,6 +217,8 @@ class _People:
         steps: dict[str, dict[int, list[str]]] = {}
         for way in session.scalars(select(RecipientChannel).order_by(RecipientChannel.step, RecipientChannel.id)):
             steps.setdefault(way.recipient_id, {}).setdefault(way.step, []).append(way.channel)
+        open_ones = select(Guardian).where(Guardian.accepted_at.is_not(None), Guardian.ended_at.is_(None))
+        self._guardians = {each.vehicle_id: each.recipient_id for each in session.scalars(open_ones)}
         self._ways = {name: [",".join(channels) for channels in mine.values()] for name, mine in steps.items()}
 
     def of_fleet(self, fleet_id: str) -> Iterator[tuple[Recipient, list[str]]]:
@@ -224,6 +227,14 @@ class _People:
             ways = self._ways.get(person.recipient_id)
             if ways and person.fleet_id in {None, fleet_id}:
                 yield person, ways
+
+    def guardians(self, vehicles: Collection[str]) -> set[str]:
+        """Who is in charge of them."""
+        return {self._guardians[vehicle_id] for vehicle_id in vehicles if vehicle_id in self._guardians}
+
+    def unreachable(self) -> Iterator[Recipient]:
+        """Those who are flagged."""
+        return (person for person in self._all if person.unreachable_why is not None)
 
     def duties(self, person: Recipient, now: datetime) -> Sequence[Duty]:
         """Times on the roster that are not over."""
@@ -235,12 +246,13 @@ def _facts(
     people: _People, incident: Incident, case: PagingCase, events: Sequence[CaseEvent], now: datetime
 ) -> CaseFacts:
     session = people.session
-    fresh = _take_notice(session, case, events, now)
+    first = case.planned_at == _BEGINNING
+    fresh = _take_notice(people, case, events, now)
     recipients = _merged(session, incident, case, now, people)
     return CaseFacts(
         case_id=case.case_id,
         recipients=recipients,
-        happenings=_happenings(session, case.case_id),
+        happenings=tuple(fresh) if first else _happenings(session, case.case_id),
         fresh=tuple(fresh),
         systems=_systems(incident, people),
         now=now,
@@ -283,16 +295,22 @@ def _made(session: Session, case_id: str) -> PagingCase:
     return session.get_one(PagingCase, case_id, with_for_update=True)
 
 
-def _take_notice(session: Session, case: PagingCase, events: Sequence[CaseEvent], now: datetime) -> list[CaseHappening]:
+def _take_notice(people: _People, case: PagingCase, events: Sequence[CaseEvent], now: datetime) -> list[CaseHappening]:
     """Keep what is new, in order, each not before what was planned already."""
-    known = set(session.scalars(select(CaseHappening.source).where(CaseHappening.case_id == case.case_id)))
-    fresh = []
-    wanted = [*_of_events(case.case_id, events), *_of_pages(session, case.case_id)]
+    session, first, fresh = people.session, case.planned_at == _BEGINNING, []
+    known: set[str] = set()
+    wanted = [*_of_events(case.case_id, events)]
+    if not first:
+        known |= set(session.scalars(select(CaseHappening.source).where(CaseHappening.case_id == case.case_id)))
+        wanted += _of_pages(session, case.case_id)
     for happening in sorted(wanted, key=lambda each: each.at):
         if happening.source not in known:
             happening.at = min(max(happening.at, case.planned_at), now)
             fresh.append(happening)
-    fresh += _of_flags(session, case.case_id, now)
+    if first:
+        fresh += [_flag(case.case_id, person, 0, now) for person in people.unreachable()]
+    else:
+        fresh += _of_flags(session, case.case_id, now)
     session.add_all(fresh)
     session.flush()
     return fresh
@@ -337,14 +355,18 @@ def _of_flags(session: Session, case_id: str, now: datetime) -> Iterator[CaseHap
     for person in session.scalars(people.order_by(Recipient.recipient_id)):
         before = last.get(person.recipient_id)
         if (None if before is None else before.why) != person.unreachable_why:
-            yield CaseHappening(
-                case_id=case_id,
-                source=f"flag {0 if before is None else before.id} {person.recipient_id}"[:64],
-                at=now,
-                kind=FLAGGED,
-                regarding=person.recipient_id,
-                why=person.unreachable_why,
-            )
+            yield _flag(case_id, person, 0 if before is None else before.id, now)
+
+
+def _flag(case_id: str, person: Recipient, before: int, now: datetime) -> CaseHappening:
+    return CaseHappening(
+        case_id=case_id,
+        source=hashlib.sha256(f"flag/{before}/{person.recipient_id}".encode()).hexdigest(),
+        at=now,
+        kind=FLAGGED,
+        regarding=person.recipient_id,
+        why=person.unreachable_why,
+    )
 
 
 def _happenings(session: Session, case_id: str) -> tuple[CaseHappening, ...]:
@@ -357,7 +379,9 @@ def _merged(
 ) -> tuple[CaseRecipient, ...]:
     """The case's recipients: who is new is added from now on, and who is gone is ended now."""
     query = select(CaseRecipient).where(CaseRecipient.case_id == case.case_id).order_by(CaseRecipient.id)
-    kept = {(each.recipient_id, each.role, each.source): each for each in session.scalars(query)}
+    first = case.planned_at == _BEGINNING
+    rows = () if first else session.scalars(query)
+    kept = {(each.recipient_id, each.role, each.source): each for each in rows}
     wanted = {(each.recipient_id, each.role, each.source): each for each in _wanted(session, incident, now, people)}
     for key, row in kept.items():
         if key in wanted:
@@ -366,25 +390,21 @@ def _merged(
                 row.until_at = None  # who was gone is back
         elif row.until_at is None or row.until_at > now:
             row.until_at = now
-    first = case.planned_at == _BEGINNING
     for key, row in wanted.items():
         if key not in kept:
             if not first:
                 row.from_at = now if row.from_at is None else max(row.from_at, now)
             if row.until_at is None or row.from_at is None or row.until_at > row.from_at:
                 session.add(row)
-                session.flush()
                 kept[key] = row
+    session.flush()
     return tuple(kept.values())
 
 
 def _wanted(session: Session, incident: Incident, now: datetime, people: _People) -> Iterator[CaseRecipient]:
     """Who may be paged about the incident, as the registry knows it now."""
     vehicles = _vehicles(session, incident)
-    in_charge = select(Guardian.recipient_id).where(
-        Guardian.vehicle_id.in_(vehicles), Guardian.accepted_at.is_not(None), Guardian.ended_at.is_(None)
-    )
-    guardians = set(session.scalars(in_charge))
+    guardians = people.guardians(vehicles)
     for person, ways in people.of_fleet(incident.fleet_id):
         if person.recipient_id in guardians:
             yield _case_recipient(incident, person, Role.DRIVER, "guardian", ways)
@@ -427,9 +447,11 @@ def _systems(incident: Incident, people: _People) -> tuple[System, ...]:
     )
 
 
-def _keep(session: Session, case_id: str, decision: Decision, now: datetime) -> tuple[int, list[Action]]:
+def _keep(
+    session: Session, case_id: str, decision: Decision, now: datetime, *, first: bool
+) -> tuple[int, list[Action]]:
     """Keep the pages that are new, and give up those that nobody waits for; how many are new, and what to log."""
-    known = set(session.scalars(select(Page.key).where(Page.case_id == case_id)))
+    known = set() if first else set(session.scalars(select(Page.key).where(Page.case_id == case_id)))
     drafts = {draft.key: draft for draft in decision.pages if draft.key not in known}
     actions = []
     for draft in drafts.values():
