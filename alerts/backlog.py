@@ -13,6 +13,8 @@ import structlog
 from alerts.book import AlertChange
 from alerts.grouping import gathering
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
+from registry.gathering import RISES
+from registry.kinds import AlertState
 from registry.records import AlertEvent
 
 if TYPE_CHECKING:
@@ -164,15 +166,19 @@ def _same(kept: Alert, wanted: Alert) -> bool:
 
 
 def _folded(before: AlertChange, change: AlertChange) -> AlertChange:
-    """Both as one step: the later state, from where the earlier began. It takes the earlier's version."""
+    """Both as one step: the later state, from where the earlier began. It takes the earlier's version.
+
+    A rise stays a rise unless the alert is closed by now: people are called for it, once more rather than never.
+    """
     change.alert.version = before.alert.version
     event = change.event
+    called = before.event.action in RISES and event.action not in RISES and event.to_state is not AlertState.CLOSED
     return AlertChange(
         alert=change.alert,
         event=AlertEvent(
             alert_id=event.alert_id,
             at=event.at,
-            action=event.action,
+            action=before.event.action if called else event.action,
             from_state=before.event.from_state,
             to_state=event.to_state,
             level=event.level,

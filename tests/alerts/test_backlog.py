@@ -112,6 +112,17 @@ async def test_after_folding_versions_still_agree(registry, book):
     assert registry.alert("alert-1").acknowledged_by == "Ann"
 
 
+async def test_a_rise_that_an_acknowledgement_was_folded_into_still_calls_people(registry, book):
+    backlog = Backlog(registry, refused=ignore, kept=1)
+    for change in changes(book, Level.CRITICAL):
+        backlog.add(change)
+    backlog.add(book.acknowledge("alert-1", version=1, by="Ann", comment="", now=NOW))
+    await saved(backlog)
+    (event,) = registry.alert_events("alert-1")
+    assert (event.action, event.to_state, event.actor) == ("raise", "acknowledged", "Ann")
+    assert registry.incident_of_alert("alert-1").level is Level.CRITICAL
+
+
 @pytest.mark.parametrize("which", ["busy_before", "busy_after"])
 async def test_a_try_that_failed_is_repeated_and_written_once(registry, book, which):
     backlog = Backlog(registry, refused=ignore)
