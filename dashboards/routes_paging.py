@@ -41,20 +41,35 @@ _MANAGES = frozenset({AccountRole.ADMINISTRATOR, AccountRole.SAFETY})
 """Accounts that say whom to page."""
 
 
-@router.post("/receipts/{message_id}", operation_id="noteReceipt", responses=problems(404, 422))
-async def receipt(message_id: MessageId, body: Receipt, request: Request, house: House) -> Response:
+def of_message(message_id: MessageId, request: Request, house: House) -> None:
+    """Only who was given the message's token; 401 otherwise, before the body is looked at."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not is_receipt_token(house.receipt_secret, message_id, token):
+        raise HTTPException(401, "The token does not belong to this message.")
+
+
+@router.post(
+    "/receipts/{message_id}",
+    operation_id="noteReceipt",
+    responses=problems(404, 422),
+    dependencies=[Depends(of_message)],
+)
+async def receipt(message_id: MessageId, body: Receipt, house: House) -> Response:
     """A device says that it showed a message, or that its person answered. The message's token is the bearer token."""
-    _check_token(request, house, message_id)
     pages = await to_thread.run_sync(_note, house, message_id, PageState(body.state), "device")
     if body.state == "acknowledged":
         await _acknowledge(house, pages)
     return Response(status_code=204)
 
 
-@router.post("/telephony/{message_id}", operation_id="noteCall", responses=problems(404, 422))
-async def telephony(message_id: MessageId, body: CallReport, request: Request, house: House) -> Response:
+@router.post(
+    "/telephony/{message_id}",
+    operation_id="noteCall",
+    responses=problems(404, 422),
+    dependencies=[Depends(of_message)],
+)
+async def telephony(message_id: MessageId, body: CallReport, house: House) -> Response:
     """A provider says what came of a call or text message: answered counts as shown, key 1 acknowledges."""
-    _check_token(request, house, message_id)
     if body.event == "failed" or (body.event == "key" and body.key != "1"):
         return Response(status_code=204)
     state = PageState.ACKNOWLEDGED if body.event == "key" else PageState.SHOWN
@@ -247,12 +262,6 @@ def pages(
     """Who was told what, on which way, and how far each message has come; the latest first."""
     found = house.registry.pages(case_id=incident_id, recipient_id=recipient_id, limit=limit)
     return json_answer([page_row(page) for page in found])
-
-
-def _check_token(request: Request, house: Context, message_id: str) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not is_receipt_token(house.receipt_secret, message_id, token):
-        raise HTTPException(401, "The token does not belong to this message.")
 
 
 def _note(house: Context, message_id: str, state: PageState, device: str) -> tuple[Page, ...]:

@@ -1,5 +1,6 @@
 """Who gets in, for how long, and how an account gets its password."""
 
+import re
 from datetime import timedelta
 
 import httpx
@@ -32,7 +33,7 @@ async def test_without_a_sign_in_only_health_pages_and_the_door_are_open(app, st
     operations = {(method, path) for path, methods in app.openapi()["paths"].items() for method in methods}
     assert operations > OPEN
     for method, path in operations - OPEN | {("get", "/api/openapi.json")}:
-        url = path.format(pack_id="pack-1", alert_id="a", trip_id="t", incident_id="i")
+        url = re.sub(r"\{\w+\}", "0" * 32, path)
         answer = await stranger.request(method, url, params={"pack_id": "pack-1"}, json={"version": 1, "reason": "x"})
         assert answer.status_code == 401, (method, path)
         assert answer.json()["detail"].endswith(".")
