@@ -14,6 +14,7 @@ import type {
   ReignitionWatch,
 } from "../core/contract";
 import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
+import type { PagingState } from "./paging.svelte";
 import type { DutyChecklist, DutyStep, EmergencySheet } from "../sheet/contract";
 
 export class ApiError extends Error {
@@ -50,6 +51,15 @@ export const api = {
   claim: (token: string, name: string, password: string): Promise<Person> =>
     post("/api/claim", { token, name, password }),
   board: (): Promise<Board> => get("/api/board"),
+  paging: (): Promise<PagingState> => get("/api/paging"),
+  /** Answers the messages that wait for this screen. */
+  boardBeat: (boardId: string, sounding: boolean): Promise<{ message_id: string }[]> =>
+    post("/api/board/heartbeat", {
+      board_id: boardId,
+      sounding,
+      why: sounding ? null : "its sound is off",
+    }),
+  boardShown: (messageId: string): Promise<unknown> => post(`/api/board/shown/${messageId}`, {}),
   pack: (packId: string, signal?: AbortSignal): Promise<PackDetail> =>
     get(`/api/packs/${encodeURIComponent(packId)}`, signal),
   series: (
