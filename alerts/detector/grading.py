@@ -115,7 +115,7 @@ def grade_all(c: Columns, rules: DetectorRules, *, ease: float = 1.0) -> Graded:
     far = (np.minimum(c.short_c, c.long_c) * wide >= rules.spatial.lasting_c) & calm[:, None]
     growing = (c.short_c * wide >= rules.spatial.growing_c) & (scale <= _SMALL_C)
     growing &= c.short_c * wide >= rules.spatial.grades.clear_sigmas * scale
-    growing &= (total >= rules.sum.strong_sigma_hours) & (risen_c * wide >= rules.slope.grades.clear_at / 2)
+    growing &= (total >= rules.sum.clear_sigma_hours) & (risen_c * wide >= rules.slope.grades.clear_at / 2)
     return Graded(
         spatial=spatial,
         slope=grade(risen_c * wide, scale, rules.slope.grades),

@@ -61,6 +61,8 @@ class SpatialRules:
     """Times the noise from reading to reading: smaller jumps cannot be told from it."""
     scale_of_common_rise: float
     """Share of the whole pack's rise within an hour: what warms in use, or in the sun, warms unevenly."""
+    scale_of_drive: float
+    """Share of how far the ambient is from the pack: what is warmed or cooled from outside is so unevenly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
