@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway.cab_desk import CabDesk
 from gateway.judge import Judge
 from gateway.link_keeper import run_until_first_ends
 from gateway.on_board import OnBoardBook
 from gateway.state_file import on_board_path, read_on_board, write_on_board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.counters import GatewayCounters
     from gateway.evaluator import Evaluator
     from gateway.intake import Intake
     from gateway.link import Link
     from gateway.settings import GatewaySettings
+    from telemetry.cab_report import CabReport
 
 _log = structlog.get_logger()
 
@@ -40,7 +42,9 @@ class OnBoard:
         intake: Intake,
         counters: GatewayCounters,
         report: Callable[[str], None],
+        keep: Callable[[CabReport], Awaitable[bool]],
     ) -> None:
+        """`keep`: as CabDesk."""
         self.book = OnBoardBook(settings.gateway_id)
         self.judge = Judge(
             settings=settings,
@@ -50,6 +54,7 @@ class OnBoard:
             counters=counters,
             changed=self._news,
         )
+        self.desk = CabDesk(settings.cab, gateway_id=settings.gateway_id, keep=keep)
         self._settings = settings
         self._intake = intake
         self._report = report
@@ -66,10 +71,11 @@ class OnBoard:
         except (OSError, ValueError) as error:
             _log.error("on_board_not_read", gateway_id=self._settings.gateway_id, error=str(error))
         self.judge.restore()
+        self.desk.look(self.book.levels())
 
     async def run(self) -> None:
         """Evaluate, tell the cloud and keep, until cancelled."""
-        await run_until_first_ends(self.judge.run(), self._watch(), self._keep())
+        await run_until_first_ends(self.judge.run(), self._watch(), self._keep(), self.desk.run())
 
     async def speak(self, link: Link) -> None:
         """Tell the vehicle's broker, on a connection that has just begun."""
@@ -89,6 +95,7 @@ class OnBoard:
         self.judge.move_clock(step_ms)
 
     def _news(self) -> None:
+        self.desk.look(self.book.levels())
         self._to_say.set()
         if self.book.unkept:
             self._to_keep.set()

@@ -35,6 +35,8 @@ class Received(NamedTuple):
 
     topic: str
     payload: bytes
+    retained: bool = False
+    """It lay at the broker: it tells of no moment."""
 
 
 class Inbox(asyncio.Queue[aiomqtt.Message]):
@@ -146,4 +148,4 @@ async def _shut(client: aiomqtt.Client) -> None:
 
 
 def _received(message: aiomqtt.Message) -> Received:
-    return Received(message.topic.value, message.payload)
+    return Received(message.topic.value, message.payload, message.retain)

@@ -15,6 +15,7 @@ from gateway.outbox import OutboxFullError
 from gateway.records import FrameRecord, OutboxEntry, fixed_frame, frame_size_bytes, last_tick_ms
 from gateway.session import Outgoing
 from gateway.wall_clock import wall_ms
+from telemetry.on_board import button_topic
 from telemetry.unit_link import (
     StoredReceipt,
     clock_topic,
@@ -98,6 +99,7 @@ class LocalLink:
         self._boot_heard = boot_heard
         self._on_board = on_board
         self._changed = changed
+        self._button_topic = button_topic(settings.gateway_id)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -130,7 +132,8 @@ class LocalLink:
         kinds = [f"packwatch/units/+/{kind}" for kind in ("frames", "clock")]
         if units is not None:
             kinds = [topic(unit_id) for unit_id in units for topic in (frames_topic, clock_topic)]
-        return [*kinds, position_topic(self._settings.gateway_id)]
+        button = [] if self._on_board is None else [self._button_topic]
+        return [*kinds, position_topic(self._settings.gateway_id), *button]
 
     def _set_up(self, *, up: bool) -> None:
         self.is_up = up
@@ -151,6 +154,10 @@ class LocalLink:
             await link.publish(await self._act(events, now_ms, now_s))
 
     def _judge(self, message: Received, now_ms: int, now_s: float) -> IntakeEvent | None:
+        if message.topic == self._button_topic:
+            if self._on_board is not None and not message.retained:
+                self._on_board.desk.press("button")
+            return None
         try:
             return self._intake.receive(message.topic, message.payload, now_ms)
         except Exception as error:  # noqa: BLE001  # one poisoned message must not end the watch over all other packs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from telemetry.cab_report import CAB_ACTION
 from telemetry.sparkplug.acknowledgement import (
     OUTBOX_DATATYPES,
     OUTBOX_REPLACED,
@@ -48,11 +49,19 @@ NODE_DATATYPES: Final[Mapping[str, DataType]] = {
     "Health/InboxDropped": DataType.UINT64,
     "Health/UnitsTalking": DataType.UINT32,
     "Health/LocalLink": DataType.BOOLEAN,
+    "Health/OnVehiclePower": DataType.BOOLEAN,
+    "Health/BatteryCharge": DataType.FLOAT,
+    "Health/BatterySince": DataType.DATE_TIME,
+    "Health/BatteryHoursLeft": DataType.FLOAT,
+    "Health/Siren": DataType.BOOLEAN,
+    "Health/SirenLoop": DataType.BOOLEAN,
+    "Health/CabFaults": DataType.STRING,
     REFUSED: DataType.STRING,
+    CAB_ACTION: DataType.STRING,
 }
 """The edge node's metrics go by name: only devices use aliases, and `Node Control/Rebirth` must have none."""
 
-_MOMENTARY = frozenset({OUTBOX_SEQUENCE, OUTBOX_REPLACED, OUTBOX_REPLACED_DETAIL, REFUSED})
+_MOMENTARY = frozenset({OUTBOX_SEQUENCE, OUTBOX_REPLACED, OUTBOX_REPLACED_DETAIL, REFUSED, CAB_ACTION})
 """They belong to one message; a birth tells them as null."""
 
 

@@ -148,6 +148,17 @@ class OnBoardBook:
             each for unit in self._units.values() for each in unit.standing.values() if each.level is not Level.NORMAL
         ]
 
+    def levels(self) -> dict[str, Level]:
+        """Each unit's level, for the siren: whatever is flagged counts, but for a replay of what was long ago."""
+        return {
+            unit_id: max(
+                (each.level for each in unit.standing.values() if each.provenance is not Provenance.REPLAYED),
+                key=lambda level: level.rank,
+                default=Level.NORMAL,
+            )
+            for unit_id, unit in self._units.items()
+        }
+
     def everything_due(self) -> None:
         """The vehicle's broker is a new one, or forgot."""
         self._alarms_due.update(dict.fromkeys(self._units))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.clock_map import ClockFix
     from gateway.outbox_file import UnmappedBoot, UnmappedFrame
     from gateway.outbox_writer import FileState
-    from gateway.records import PositionRecord
+    from gateway.records import CabRecord, PositionRecord
 
 __all__ = ["Outbox", "OutboxDamagedError", "OutboxFullError", "OutboxOutrunError", "Taken"]
 
@@ -229,6 +229,11 @@ class Outbox:
             for number, position in zip(numbers[len(frames) :], positions, strict=True)
         ]
         return Taken(tuple(entries), sum(number is None for number in numbers))
+
+    async def take_cab(self, record: CabRecord) -> OutboxEntry:
+        """Keep what the cab did. Raises OutboxFullError."""
+        sequence = await self._writer.run(lambda file: file.add_cab(record))
+        return OutboxEntry(sequence=sequence, record=record, size_bytes=SMALL_BYTES)
 
     async def read(self, sequences: Iterable[int]) -> list[OutboxEntry]:
         """Those of these records that are unsettled and have their time, as historical entries."""

@@ -16,6 +16,7 @@ from gateway.clock_map import ClockFix
 from gateway.outbox_schema import PAGE_BYTES
 from gateway.ranges import RangeSet
 from gateway.records import (
+    CabRecord,
     DroppedRecord,
     FrameArrival,
     OutboxEntry,
@@ -25,6 +26,7 @@ from gateway.records import (
     frame_size_bytes,
     last_tick_ms,
 )
+from telemetry.cab_report import decode_cab_report, encode_cab_report
 from telemetry.frames import decode_frame
 from telemetry.samples import Quality
 from telemetry.sparkplug.acknowledgement import DropRecord, Replaced
@@ -179,6 +181,10 @@ class OutboxFile:
     def add_position(self, record: PositionRecord) -> int:
         """Keep a position; returns its sequence number."""
         return self._insert(RecordKind.POSITION, record.accepted_at_ms, encode_position(record.fix))
+
+    def add_cab(self, record: CabRecord) -> int:
+        """Keep what the cab did; returns its sequence number."""
+        return self._insert(RecordKind.CAB, record.accepted_at_ms, encode_cab_report(record.report).encode())
 
     def add_drop(self, drop: DropRecord, now_ms: int) -> None:
         """Keep a drop, whose sequence must be `next_sequence`."""
@@ -379,5 +385,8 @@ class OutboxFile:
                     size = len(payload)
                     if sequence == self.open_drop:
                         self.open_drop = None
+                case RecordKind.CAB:
+                    record = CabRecord(report=decode_cab_report(payload), accepted_at_ms=accepted_at_ms)
+                    size = len(payload)
             entries.append(OutboxEntry(sequence=sequence, record=record, size_bytes=size, historical=True))
         return entries

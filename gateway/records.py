@@ -12,6 +12,7 @@ from telemetry.frames import batch_from_frame
 
 if TYPE_CHECKING:
     from gateway.clock_map import ClockFix
+    from telemetry.cab_report import CabReport
     from telemetry.frames import Frame
     from telemetry.samples import PositionFix, SampleBatch
     from telemetry.sparkplug.acknowledgement import DropRecord
@@ -23,6 +24,7 @@ class RecordKind(IntEnum):
     FRAME = 1
     POSITION = 2
     DROP = 3
+    CAB = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +67,15 @@ class DroppedRecord:
     accepted_at_ms: int
 
 
-OutboxRecord = FrameRecord | PositionRecord | DroppedRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CabRecord:
+    """What the box in the cab did."""
+
+    report: CabReport
+    accepted_at_ms: int
+
+
+OutboxRecord = FrameRecord | PositionRecord | DroppedRecord | CabRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

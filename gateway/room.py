@@ -2,7 +2,7 @@
 
 First what a host that never acknowledges was sent anyway; then, oldest first, the data of units that are not
 suspicious: thinned as long as there is something to thin, and after that dropped; then the same with suspicious ones.
-Drop records stay: they are the only trace of what is gone.
+Drop records stay: they are the only trace of what is gone. So does what the cab did, which is little.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CHUNK_RECORDS = 64
 _HAS_TIME = "(kind = 2 OR (kind = 1 AND utc_at_tick_zero_ms IS NOT NULL))"
 _COLUMNS = "sequence, kind, unit_id, accepted_at_ms, utc_at_tick_zero_ms, payload"
 _STEPS = (
-    ("published = 1", None, "the host does not acknowledge, and the outbox was full"),
-    ("kind != 3 AND thinned = 0", False, "the outbox was full"),
-    ("kind != 3", False, "the outbox was full"),
-    ("kind != 3 AND thinned = 0", True, "the outbox was full"),
-    ("kind != 3", True, "the outbox was full"),
+    ("published = 1 AND kind != 4", None, "the host does not acknowledge, and the outbox was full"),
+    ("kind < 3 AND thinned = 0", False, "the outbox was full"),
+    ("kind < 3", False, "the outbox was full"),
+    ("kind < 3 AND thinned = 0", True, "the outbox was full"),
+    ("kind < 3", True, "the outbox was full"),
 )
 """Which records (SQL), of suspicious units (True), of others (False) or of all (None), and why. Odd steps thin."""
 
@@ -133,7 +133,7 @@ class _Giving:
     def named(self, sequences: Iterable[int], why: str) -> None:
         """Drop these records, as far as they are there."""
         for sequence in sequences:
-            for row in self._rows(f"kind != 3 AND sequence = {int(sequence)}", 0):
+            for row in self._rows(f"kind < 3 AND sequence = {int(sequence)}", 0):
                 self._drop(row, why)
 
     def finish(self) -> None:

@@ -16,6 +16,7 @@ from gateway.link_keeper import run_until_first_ends
 from gateway.local_link import LocalLink
 from gateway.node_metrics import REFUSED
 from gateway.outbox import Outbox, OutboxDamagedError, OutboxFullError
+from gateway.records import CabRecord
 from gateway.session import EdgeNodeSession
 from gateway.settings import GatewaySettings
 from gateway.state_file import read_bd_seq
@@ -23,12 +24,14 @@ from gateway.suspicion import Suspicion
 from gateway.timekeeping import Timekeeper
 from gateway.units import UnitWatch
 from gateway.uplink import Uplink
+from gateway.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.evaluator import Evaluator
     from telemetry.broker import BrokerAccess
+    from telemetry.cab_report import CabReport
 
 __all__ = ["GatewayService", "GatewaySettings"]
 
@@ -186,6 +189,7 @@ class _Gateway:
                 intake=self._intake,
                 counters=self.counters,
                 report=self._uplink.report_device,
+                keep=self._keep_cab,
             )
             await self._on_board.restore()
             self.session.tell_by(self._on_board.book.status)
@@ -230,6 +234,14 @@ class _Gateway:
         """Whether nothing is owed to the cloud."""
         return self._uplink.is_drained()
 
+    async def _keep_cab(self, report: CabReport) -> bool:
+        try:
+            entry = await self.outbox.take_cab(CabRecord(report=report, accepted_at_ms=wall_ms()))
+        except OutboxFullError:
+            return False
+        self._uplink.offer([entry])
+        return True
+
     def _clock_moved(self, step_ms: int) -> None:
         if self._on_board is not None:
             self._on_board.clock_moved(step_ms)
@@ -255,7 +267,10 @@ class _Gateway:
                 for text in self._refusals.drain():
                     self._uplink.report({REFUSED: text})
             if now_s >= health_due_s and self._report_health():
-                health_due_s = now_s + self._settings.health_interval_s
+                health_due_s = now_s + self._settings.health_interval_s * self._slower()
+
+    def _slower(self) -> int:
+        return 1 if self._on_board is None else self._on_board.desk.slower
 
     def _report_health(self) -> bool:
         health: dict[str, Any] = {
@@ -274,5 +289,7 @@ class _Gateway:
             "Health/UnitsTalking": self._watch.talking(),
             "Health/LocalLink": self._local.is_up,
         }
+        if self._on_board is not None:
+            health |= self._on_board.desk.health()
         changed = self.session.metrics.changed(health)
         return bool(changed) and self._uplink.report(changed)

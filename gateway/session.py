@@ -17,8 +17,9 @@ from gateway.node_metrics import (
     node_metrics,
     position_values,
 )
-from gateway.records import FrameRecord, PositionRecord
+from gateway.records import CabRecord, FrameRecord, PositionRecord
 from gateway.session_states import TRANSITIONS, IllegalTransitionError, SessionAct, SessionEvent, SessionState
+from telemetry.cab_report import CAB_ACTION, encode_cab_report
 from telemetry.errors import WireError
 from telemetry.on_board import COMMANDS, ON_BOARD_ALIASES, DeviceCommand, OnBoard, on_board_metrics, on_board_values
 from telemetry.samples import SINGLE_CHANNELS
@@ -204,6 +205,10 @@ class EdgeNodeSession:
                 self.metrics.remember(values)
             values[OUTBOX_SEQUENCE] = entry.sequence
             metrics = node_metrics(values, record.fix.fixed_at_ms, historical=entry.historical)
+            return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
+        if isinstance(record, CabRecord):
+            values = {CAB_ACTION: encode_cab_report(record.report), OUTBOX_SEQUENCE: entry.sequence}
+            metrics = node_metrics(values, record.report.at_ms, historical=entry.historical)
             return (self._outgoing(self._data_topic, metrics, now_ms, birth=False),)
         if not isinstance(record, FrameRecord):
             metrics = drop_metrics(record.drop, timestamp_ms=record.accepted_at_ms, historical=entry.historical)

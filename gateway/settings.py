@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.outbox import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES
 from gateway.outbox_schema import LEAST_BYTES
+from gateway.power import POWER_SUPPLIES
 from gateway.window import RESEND_S, WINDOW_BYTES, WINDOW_RECORDS
 from telemetry.identifiers import parse_identifier
 from telemetry.limits import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CabSettings:
+    """The alarm's equipment in the cab; nothing is fitted unless it is named. Raises ValueError."""
+
+    siren_command: tuple[str, ...] = ()
+    """Run with `siren`, `chirp` or `off` as its last word."""
+    siren_line: str | None = None
+    """A GPIO line instead, CHIP:OFFSET."""
+    lamp_command: tuple[str, ...] = ()
+    """Run with `on` or `off` as its last word."""
+    lamp_line: str | None = None
+    button_line: str | None = None
+    """A GPIO line that the cab's button closes. A message to the vehicle's button topic does the same."""
+    loop_command: tuple[str, ...] = ()
+    """Tests the siren's loop without a sound: it ends with 0 while the siren would answer."""
+    loop_every_s: float = 600.0
+    """**Assumed**."""
+    power_supplies: Path = POWER_SUPPLIES
+    """Where the kernel tells of power supplies."""
+    battery_h: float | None = None
+    """h that a full battery is said to last, until a discharge was measured."""
+
+    def __post_init__(self) -> None:
+        """Check lines and intervals."""
+        for line in (self.siren_line, self.lamp_line, self.button_line):
+            chip, _, offset = (line or "chip:0").rpartition(":")
+            if not chip or not offset.isdigit():
+                raise ValueError(f"{line!r} is no GPIO line: write CHIP:OFFSET, for example /dev/gpiochip0:17")
+        if self.loop_every_s < 1 or (self.battery_h is not None and self.battery_h <= 0):
+            raise ValueError("intervals and hours must be positive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +87,8 @@ class GatewaySettings:
     """MQTT keep-alive: a broker tells the gateway's death 1.5 times this after the network went away. **Assumed**."""
     health_interval_s: float = 10.0
     """Changed Health metrics are published this often at most. **Assumed**: as often as a unit reports."""
+    cab: CabSettings = field(default_factory=CabSettings)
+    """Siren, lamp, button and power."""
 
     def __post_init__(self) -> None:
         """Check what becomes part of topics, and the bounds."""

@@ -76,7 +76,8 @@ class BrokerAccount:
                 # With all below, since Eclipse Tahu's edge nodes subscribe to `NCMD/{node}/#`.
                 commands = [f"spBv1.0/{self.fleet_id}/{kind}/{self.name}/#" for kind in ("NCMD", "DCMD")]
                 units = [f"packwatch/units/{unit}/{kind}" for unit in self.units for kind in ("frames", "clock")]
-                return (*commands, "spBv1.0/STATE/+", *units, f"packwatch/positions/{self.name}")
+                cab = (f"packwatch/positions/{self.name}", f"packwatch/vehicle/{self.name}/button")
+                return (*commands, "spBv1.0/STATE/+", *units, *cab)
             case AccountRole.UNIT:
                 return (f"packwatch/units/{self.name}/stored", f"packwatch/units/{self.name}/config")
 

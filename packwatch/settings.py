@@ -94,6 +94,33 @@ class MqttSettings(BaseModel):
         )
 
 
+class CabSection(BaseModel):
+    """The alarm's equipment in the cab, and the driver's page on the vehicle's own network."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    siren_command: list[str] = []
+    """Run with `siren`, `chirp` or `off` as its last word: again every 5 s while something is to be heard."""
+    siren_line: str | None = None
+    """A GPIO line for the siren instead, CHIP:OFFSET; it needs the extra `gpio`."""
+    lamp_command: list[str] = []
+    """Run with `on` or `off` as its last word."""
+    lamp_line: str | None = None
+    """A GPIO line for the lamp instead."""
+    button_line: str | None = None
+    """A GPIO line that the cab's button closes; a message to the vehicle's button topic does the same."""
+    loop_command: list[str] = []
+    """Tests the siren's loop without a sound; it ends with 0 while the siren would answer."""
+    loop_every_s: float = Field(default=600.0, ge=1)
+    """Seconds between such tests."""
+    battery_h: float | None = Field(default=None, gt=0)
+    """Hours that the gateway's full battery is said to last, until a discharge was measured."""
+    power_supplies: Path = Path("/sys/class/power_supply")
+    """Where the kernel tells of power supplies."""
+    page: Address | None = None
+    """Where the driver's page is served to the vehicle's own network; left out, it is not."""
+
+
 class GatewaySection(BaseModel):
     """The gateway of one vehicle (`packwatch gateway`)."""
 
@@ -111,6 +138,8 @@ class GatewaySection(BaseModel):
     """Most MiB of frames kept on disk while there is no way up; the oldest of normal packs are then thinned first."""
     resend_s: float = Field(default=30, ge=1)
     """What the host has not confirmed for so long is sent again; twice as long the next time, up to 300 s."""
+    cab: CabSection = CabSection()
+    """Siren, lamp, button, power and page in the cab."""
     wait_for_time_sync: bool = False
     """For a box whose clock is wrong after a power cut: fix times only while the kernel's clock is synchronised."""
 

@@ -97,6 +97,11 @@ def alarm_topic(gateway_id: str, unit_id: str) -> str:
     return f"packwatch/vehicle/{parse_identifier(gateway_id, 'gateway')}/alarm/{parse_identifier(unit_id, 'unit')}"
 
 
+def button_topic(gateway_id: str) -> str:
+    """Where a cab's button tells that it was pressed, whatever the message holds. Raises IdentifierError."""
+    return f"packwatch/vehicle/{parse_identifier(gateway_id, 'gateway')}/button"
+
+
 def encode_alarm(status: OnBoard, *, clock_trusted: bool) -> bytes:
     """The level as UTF-8 JSON, for the driver's page and the siren."""
     return orjson.dumps(

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.service import GatewayService
-from gateway.settings import GatewaySettings
+from gateway.settings import CabSettings, GatewaySettings
 from packwatch.crew import Crew, stop_on_signals
 from packwatch.settings import SettingsError
 from packwatch.vehicle import VehicleEngine, vehicle_rules
@@ -14,7 +14,7 @@ from packwatch.vehicle import VehicleEngine, vehicle_rules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from packwatch.settings import Settings
+    from packwatch.settings import CabSection, Settings
 
 
 async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -36,6 +36,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
             outbox_max_bytes=round(section.outbox_max_mb * 1024 * 1024),
             resend_s=section.resend_s,
             wait_for_time_sync=section.wait_for_time_sync,
+            cab=_cab(section.cab),
         ),
         local=section.local.access(),
         uplink=settings.mqtt.access(),
@@ -48,3 +49,20 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         await crew.run(stop)
     finally:
         await crew.dismiss()
+
+
+def _cab(section: CabSection) -> CabSettings:
+    try:
+        return CabSettings(
+            siren_command=tuple(section.siren_command),
+            siren_line=section.siren_line,
+            lamp_command=tuple(section.lamp_command),
+            lamp_line=section.lamp_line,
+            button_line=section.button_line,
+            loop_command=tuple(section.loop_command),
+            loop_every_s=section.loop_every_s,
+            battery_h=section.battery_h,
+            power_supplies=section.power_supplies,
+        )
+    except ValueError as error:
+        raise SettingsError(f"setting gateway.cab: {error}") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from alerts.rules_file import shipped_rules
 from gateway.evaluator import Judgement
+from gateway.settings import CabSettings
 from packwatch.vehicle import VehicleEngine
 from registry.kinds import Level
 from telemetry.on_board import encode_device_command, on_board_of, on_board_values
@@ -279,3 +281,54 @@ async def test_frames_that_are_committed_as_their_connection_ends_are_published_
         released.set()
         await slow
         await rig.until(lambda: 2 in frames_of(rig, host), "published")
+
+
+async def test_the_cabs_siren_sounds_without_an_uplink_and_the_cloud_hears_later_what_it_did(rig, tmp_path):
+    log, script = tmp_path / "heard", tmp_path / "siren.py"
+    script.write_text(f"import sys; open({str(log)!r}, 'a').write(sys.argv[1] + ' ')")
+    cab = CabSettings(
+        siren_command=(sys.executable, "-I", "-S", str(script)), loop_command=("false",), power_supplies=tmp_path
+    )
+
+    def heard() -> list[str]:
+        return log.read_text().split() if log.exists() else []
+
+    def actions(host) -> list[dict]:
+        told = [metric for payload in host.of("NDATA") for metric in decode_payload(payload).metrics]
+        return [json.loads(metric.value) for metric in told if metric.name == "Cab/Action"]
+
+    async with rig.unit() as unit, rig.gateway(evaluator=engine, cab=cab, health_interval_s=0.1) as gateway:
+        await unit.send_beat("u1", 0)
+        await unit.send_frame("u1", 0)
+        await rig.until(lambda: heard() == ["off"], "the siren is quiet")
+        rig.uplink.kill()
+        await rig.until(lambda: not gateway.ready.is_set(), "no uplink")
+        await unit.send_frame("u1", 1, celsius=85.0)
+        await unit.send_frame("u1", 2, celsius=86.0)  # a leap counts with the next hot reading
+        await rig.until(lambda: "siren" in heard(), "it sounds")
+        await unit.client.publish("packwatch/vehicle/truck/button", b"")
+        await rig.until(lambda: heard()[-1] == "chirp", "lowered")
+        await unit.send_beat("u2", 0)
+        await unit.send_frame("u2", 0, celsius=85.0)
+        await unit.send_frame("u2", 1, celsius=86.0)
+        await rig.until(lambda: heard()[-1] == "siren", "another unit restores it")
+        rig.uplink.start()
+        async with rig.host() as host:
+            await rig.until(lambda: len({each["id"] for each in actions(host)}) == 4, "told")
+            told = {each["id"]: each for each in actions(host)}.values()
+            by_time = [(each["action"], *each["units"]) for each in sorted(told, key=lambda each: each["at_ms"])]
+            assert by_time == [
+                ("cab fault",),
+                ("siren sounded", "u1"),
+                ("acknowledged in the cab", "u1"),
+                ("siren restored", "u2"),
+            ]
+            assert all(each["detail"] != "" for each in told if each["action"] == "cab fault")
+            faults = [
+                metric.value
+                for topic, payload in host.received
+                if "/NBIRTH/" in topic or "/NDATA/" in topic
+                for metric in decode_payload(payload).metrics
+                if metric.name == "Health/CabFaults" and metric.value
+            ]
+            assert "siren loop" in faults[-1]
