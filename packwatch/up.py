@@ -64,11 +64,11 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         house.push_async_callback(broker.stop)
         await broker.start()
 
-        crew = Crew()
-        house.push_async_callback(crew.dismiss)
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
         board = LiveBoard(now_ms=_now_ms())
         desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
+        crew = Crew()
+        house.push_async_callback(crew.dismiss)
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         alerts = AlertService(
             registry=registry,

@@ -32,13 +32,13 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as house:
         registry = await open_registry(settings, house)
-        crew = Crew()
-        house.push_async_callback(crew.dismiss)
         publisher = Publisher(settings.mqtt.access())
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         credentials = Credentials(settings.data_dir / "credentials")
         desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
+        crew = Crew()
+        house.push_async_callback(crew.dismiss)
         source = await asyncio.to_thread(_open_history, settings)
         if source is not None:
             house.callback(source.close)
