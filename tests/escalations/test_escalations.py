@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def postgres() -> Iterator[Postgres]:
+    """One a test: a server ends with the thread that started it anew, and that thread with its test's event loop."""
     server = Postgres()
     yield server
     server.end()
