@@ -13,13 +13,14 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import structlog
 
 from gateway.records import last_tick_ms
 from gateway.wall_clock import wall_ms
 from telemetry.frames import batch_from_frame
 from telemetry.on_board import ALARM_RELEASED, PACK
-from telemetry.samples import Quality, ReceivedBatch
+from telemetry.samples import Provenance, Quality, ReceivedBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +78,10 @@ class Judge:
         self._beatless: deque[_Beatless] = deque()
         self._arrival_zero_ms: dict[str, tuple[str, int]] = {}
         """Of a unit whose boot never beats: the boot, and tick zero by arrival, in the engine's time."""
+        self.evaluated_ms: dict[str, int] = {}
+        """By unit: UTC of its newest sample with a temperature that was evaluated."""
+        self.unmeasured: set[str] = set()
+        """Units whose newest evaluated samples were not measured."""
         self._moved_ms = 0
         self._declared: set[str] = set()
         """Units whose time is their own: it does not move with the gateway's clock."""
@@ -123,6 +128,8 @@ class Judge:
     def move_clock(self, step_ms: int) -> None:
         """The gateway's clock was set by so much."""
         self._moved_ms += step_ms
+        for unit_id in self.evaluated_ms.keys() - self._declared:
+            self.evaluated_ms[unit_id] += step_ms
         self._book.moved(step_ms, but=frozenset(self._declared))
         self._changed()
 
@@ -156,7 +163,17 @@ class Judge:
             self.has_room.set()
         judgements = self._evaluator.observe(taken)
         self._counters.frames_judged += len(taken)
+        for received in taken:
+            self._note(received)
         return judgements
+
+    def _note(self, received: ReceivedBatch) -> None:
+        batch = received.batch
+        (self.unmeasured.discard if batch.provenance is Provenance.MEASURED else self.unmeasured.add)(batch.unit_id)
+        measured = np.isfinite(batch.temperatures_c).any(axis=1)
+        if measured.any():
+            at_ms = int(batch.sampled_at_ms[measured].max()) + self._offset_ms(batch.unit_id)
+            self.evaluated_ms[batch.unit_id] = max(at_ms, self.evaluated_ms.get(batch.unit_id, at_ms))
 
     def _guarded(self, work: Callable[[], list[Judgement]]) -> list[Judgement]:
         try:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.suspicion import Suspicion
     from gateway.units import UnitWatch
     from telemetry.broker import BrokerAccess
+    from telemetry.samples import PositionFix
 
 _log = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class LocalLink:
         before_turn: Callable[[], None],
         boot_heard: Callable[[], None],
         on_board: OnBoard | None,
+        on_fix: Callable[[PositionFix], None],
         changed: Callable[[], None],
     ) -> None:
         """`taken` gets what may be published, `boot_heard` tells a boot's first beat, `changed` a change of `is_up`.
@@ -98,6 +100,7 @@ class LocalLink:
         self._before_turn = before_turn
         self._boot_heard = boot_heard
         self._on_board = on_board
+        self._on_fix = on_fix
         self._changed = changed
         self._button_topic = button_topic(settings.gateway_id)
 
@@ -177,6 +180,7 @@ class LocalLink:
                     self._suspicion.look(arrival.unit_id, arrival.frame, now_ms)
                 case PositionReady(record=record):
                     positions.append(record)
+                    self._on_fix(record.fix)
                 case BootHeard():
                     self._boot_heard()
                     if self._on_board is not None:

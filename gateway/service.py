@@ -19,6 +19,7 @@ from gateway.outbox import Outbox, OutboxDamagedError, OutboxFullError
 from gateway.records import CabRecord
 from gateway.session import EdgeNodeSession
 from gateway.settings import GatewaySettings
+from gateway.siren import SirenState
 from gateway.state_file import read_bd_seq
 from gateway.suspicion import Suspicion
 from gateway.timekeeping import Timekeeper
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.evaluator import Evaluator
+    from registry.kinds import Level
     from telemetry.broker import BrokerAccess
     from telemetry.cab_report import CabReport
+    from telemetry.samples import PositionFix
 
 __all__ = ["GatewayService", "GatewaySettings"]
 
@@ -71,6 +74,8 @@ class GatewayService:
         self._bd_seq: int | None = None
         self._started = asyncio.Event()
         self._running: _Gateway | None = None
+        self.on_fix: Callable[[PositionFix], None] | None = None
+        """Gets the vehicle's positions."""
 
     async def run(self) -> None:
         """Run until cancelled. Anything but a lost connection or a damaged outbox that goes wrong ends it loudly."""
@@ -87,6 +92,7 @@ class GatewayService:
                 ready=self.ready,
                 last_bd_seq=self._bd_seq,
                 evaluator=None if self._evaluator is None else self._evaluator(),
+                on_fix=lambda fix: None if self.on_fix is None else self.on_fix(fix),
             )
             self._started.set()
             try:
@@ -110,6 +116,35 @@ class GatewayService:
         await self._started.wait()
         while self._running is not None and not self._running.is_drained():
             await self._running.outbox.changed()
+
+    def cab_levels(self) -> dict[str, Level]:
+        """Each unit's level by the vehicle's own engine; empty before it runs."""
+        cab = self._cab()
+        return {} if cab is None else cab.book.levels()
+
+    def cab_evaluated_ms(self) -> dict[str, int]:
+        """UTC of each unit's newest sample that was evaluated on board."""
+        cab = self._cab()
+        return {} if cab is None else cab.judge.evaluated_ms
+
+    def cab_siren(self) -> SirenState:
+        """What the cab hears."""
+        cab = self._cab()
+        return SirenState.QUIET if cab is None else cab.desk.siren.state
+
+    def cab_simulated(self) -> bool:
+        """Whether anything that was judged was not measured."""
+        cab = self._cab()
+        return cab is not None and bool(cab.judge.unmeasured)
+
+    def cab_press(self, where: str) -> None:
+        """As the cab's button."""
+        cab = self._cab()
+        if cab is not None:
+            cab.desk.press(where)
+
+    def _cab(self) -> OnBoard | None:
+        return None if self._running is None else self._running.on_board
 
     async def _opened(self) -> Outbox:
         settings = self._settings
@@ -142,7 +177,9 @@ class _Gateway:
         ready: asyncio.Event,
         last_bd_seq: int | None,
         evaluator: Evaluator | None,
+        on_fix: Callable[[PositionFix], None],
     ) -> None:
+        self._on_fix = on_fix
         self.counters = counters
         self.session = EdgeNodeSession(
             fleet_id=settings.fleet_id,
@@ -220,8 +257,14 @@ class _Gateway:
             before_turn=self._time.notice,
             boot_heard=self._time.boot_heard,
             on_board=self._on_board,
+            on_fix=self._on_fix,
             changed=self._links_changed,
         )
+
+    @property
+    def on_board(self) -> OnBoard | None:
+        """The vehicle's own watch; None before it runs, or without an engine."""
+        return self._on_board
 
     async def run(self) -> None:
         """Run until cancelled, or until one of its parts fails."""

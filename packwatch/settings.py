@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from packwatch.paging_settings import PagingSection
+from registry.response_kinds import Language
 from telemetry.broker import BrokerAccess
 
 CONFIG_VARIABLE = "PACKWATCH_CONFIG"
@@ -119,6 +120,12 @@ class CabSection(BaseModel):
     """Where the kernel tells of power supplies."""
     page: Address | None = None
     """Where the driver's page is served to the vehicle's own network; left out, it is not."""
+    page_url: str | None = None
+    """How phones on that network reach it, for the link; left out, http:// and the address above."""
+    language: Language = Language.EN
+    """Which language the page begins in."""
+    emergency_number: str | None = None
+    """The number on the shipping paper, for the page."""
 
 
 class GatewaySection(BaseModel):

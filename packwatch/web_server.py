@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
 
 class _Server(uvicorn.Server):
@@ -25,7 +25,7 @@ class _Server(uvicorn.Server):
 class WebServer:
     """One application at one address."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket, *, shutdown: asyncio.Event) -> None:
+    def __init__(self, app: Starlette, listener: socket.socket, *, shutdown: asyncio.Event) -> None:
         """`listener`: from packwatch.addresses.listen; it is closed when the server ends."""
         self._shutdown = shutdown
         self._listener = listener

@@ -13,8 +13,9 @@ from packwatch.vehicle import VehicleEngine, vehicle_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from packwatch.settings import CabSection, Settings
+    from packwatch.settings import CabSection, HostPort, Settings
 
 
 async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -43,6 +44,8 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         evaluator=lambda: VehicleEngine(rules, gateway_id=section.gateway_id, fleet_id=section.fleet_id),
     )
     crew = Crew()
+    if section.cab.page is not None:
+        _serve_page(settings, section.cab.page, gateway, crew)
     crew.start(f"gateway {section.gateway_id}", gateway.run())
     announce(f"gateway {section.gateway_id} takes units from {section.local.address} to {settings.mqtt.address}")
     try:
@@ -66,3 +69,27 @@ def _cab(section: CabSection) -> CabSettings:
         )
     except ValueError as error:
         raise SettingsError(f"setting gateway.cab: {error}") from error
+
+
+def cab_token_path(settings: Settings) -> Path:
+    """Where the vehicle's token lies."""
+    return settings.data_dir / f"cab-token-{settings.gateway.gateway_id}"
+
+
+def _serve_page(settings: Settings, address: HostPort, gateway: GatewayService, crew: Crew) -> None:
+    # Here, since a gateway without a page needs no web server in its memory.
+    from packwatch.addresses import listen  # noqa: PLC0415
+    from packwatch.cab_page import CabPage, cab_token  # noqa: PLC0415
+    from packwatch.web_server import WebServer  # noqa: PLC0415
+
+    cab = settings.gateway.cab
+    page = CabPage(
+        gateway,
+        token=cab_token(cab_token_path(settings)),
+        vehicle_name=settings.gateway.gateway_id,
+        language=cab.language,
+        emergency_number=cab.emergency_number,
+    )
+    gateway.on_fix = page.observe_fix
+    listener = listen(address, "the driver's page", "gateway.cab.page,")
+    crew.start("the driver's page", WebServer(page.app, listener, shutdown=asyncio.Event()).run())

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("alerts", rich_help_panel=group)(alerts)
     app.command("dashboard", rich_help_panel=group)(dashboard)
     app.command("gateway", rich_help_panel=group)(gateway)
+    app.command("cab-link", rich_help_panel=group)(cab_link)
 
 
 def up(
@@ -70,6 +71,32 @@ def gateway(
     """Run the gateway of one vehicle: from its units' broker (gateway.local) to the cloud's (mqtt)."""
     chosen = {name: value for name, value in (("gateway_id", gateway_id), ("fleet_id", fleet_id)) if value is not None}
     _run_alone("gateway", data_dir=data_dir, mqtt=mqtt, gateway=chosen or None)
+
+
+def cab_link(
+    gateway_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The gateway's id.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print the link to the driver's page that a gateway serves in its cab, and the link as a QR code to scan.
+
+    Keep it in the cab: who has the link, and is on the vehicle's network, has the page.
+    """
+    with readable_errors():
+        import segno
+
+        from packwatch.alone.gateway import cab_token_path
+        from packwatch.cab_page import cab_token
+        from packwatch.settings import SettingsError
+
+        settings = _load(data_dir=data_dir, gateway={"gateway_id": gateway_id} if gateway_id else None)
+        cab = settings.gateway.cab
+        if not settings.gateway.gateway_id or cab.page is None:
+            raise SettingsError("gateway.gateway_id and gateway.cab.page are not both set: see docs/settings.md")
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        base = (cab.page_url or f"http://{cab.page}").rstrip("/")
+        url = f"{base}/t#{cab_token(cab_token_path(settings))}"
+        out.print(url, highlight=False, soft_wrap=True)
+        segno.make(url, error="l").terminal(compact=True)
 
 
 def _run_alone(service: str, **flags: Any) -> None:
