@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from registry.response_kinds import Cell, Language, Situation, Stage
 from alerts.response_rules import broken_rules
+from registry.response_kinds import Cell, Language, Situation, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

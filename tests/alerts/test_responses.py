@@ -8,9 +8,9 @@ from itertools import product
 
 import pytest
 
-from registry.response_kinds import Cell, Language, Situation, Stage
 from alerts.response_rules import broken_rules
 from alerts.responses import ResponsesError, parse_responses, shipped_responses
+from registry.response_kinds import Cell, Language, Situation, Stage
 
 SHIPPED = (files("alerts") / "responses.toml").read_text()
 CELLS = list(product(Stage, Situation, Language))
