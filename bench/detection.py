@@ -6,6 +6,10 @@ each family. The last line is JSON with the targets and the comparison.
 
 from __future__ import annotations
 
+import rooms_first  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import platform

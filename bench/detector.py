@@ -5,6 +5,10 @@ Prints a table, then one JSON object on the last line, which is also written to 
 
 from __future__ import annotations
 
+import rooms_first  # noqa: F401
+
+# isort: split
+
 import json
 import os
 import platform
