@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from alerts.book import AlertChange
 from alerts.grouping import gathering
+from registry.alert_log import AlertStep
 from registry.errors import ConflictError, NotFoundError, RegistryError, UnavailableError, UnusableError
 from registry.gathering import RISES
 from registry.kinds import AlertState
 from registry.records import AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from registry.records import Alert
     from registry.registry import Registry
 
 UNSAVED_CHANGES_KEPT = 10_000
 """**Assumed**: changes that wait for the registry. When full, a change is folded into the one of the same alert that
 still waits: its newest state is kept and a step of its history is lost. A new alert always fits, so what waits is
 bounded by this and the number of packs."""
+TOGETHER = 64
+"""**Assumed**: changes that are saved in one transaction at most, some 0.1 s: a person's step waits for two of them."""
 RETRY_S = 1.0
 """s between tries while the registry is away."""
 
@@ -41,7 +44,10 @@ class Entry:
 
 
 class Backlog:
-    """First in, first saved. `add` never waits; `run` saves."""
+    """First in, first saved, many at once. `add` never waits; `run` saves.
+
+    Of changes that are saved together, one that is refused takes no other along: they are tried one by one then.
+    """
 
     def __init__(
         self,
@@ -58,6 +64,8 @@ class Backlog:
         self._waiting: deque[Entry] = deque()
         self._newest: dict[str, Entry] = {}
         """By alert: its last change that nobody has begun to save."""
+        self._alone = 0
+        """How many changes are to be saved one by one: one among them was refused when they were saved together."""
         self._woken = asyncio.Event()
         self._log = structlog.get_logger("packwatch.alerts")
         self.away = False
@@ -98,6 +106,7 @@ class Backlog:
             entry.refusal = first.refusal
             entry.done.set()
         self._newest.pop(alert_id, None)
+        self._alone = max(0, self._alone - len(later))
         return [first, *later]
 
     async def run(self) -> None:
@@ -106,63 +115,81 @@ class Backlog:
             await self._woken.wait()
             self._woken.clear()
             while self._waiting:
-                if not await self._save_first():
+                if not await self._save_waiting():
                     await asyncio.sleep(self._retry_s)
 
     async def drain(self, within_s: float = 1.0) -> None:
         """Save what waits before the end, unless the registry is away; call it when `run` has ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._waiting and await self._save_first():
+                while self._waiting and await self._save_waiting():
                     pass
         if self._waiting:
             self._log.error("alert_changes_lost", changes=len(self._waiting))
 
-    async def _save_first(self) -> bool:
-        """Whether the oldest change is settled: saved, or refused for good."""
-        entry = self._waiting[0]
-        alert = entry.change.alert
-        if self._newest.get(alert.alert_id) is entry:
-            del self._newest[alert.alert_id]
+    async def _save_waiting(self) -> bool:
+        """Save the oldest changes, all in one transaction, or the oldest alone; whether the registry answered."""
+        together = 1 if self._alone else TOGETHER
+        entries = list(itertools.islice(self._waiting, together))
+        for entry in entries:
+            if self._newest.get(entry.change.alert.alert_id) is entry:
+                del self._newest[entry.change.alert.alert_id]
         try:
-            await asyncio.to_thread(_save, self._registry, entry.change)
-            self.saved += 1
+            await asyncio.to_thread(_save, self._registry, [entry.change for entry in entries])
         except (UnavailableError, UnusableError) as error:
             if not self.away:
                 self._log.warning("registry_away", waiting=len(self._waiting), reason=str(error))
             self.away = True
             return False
         except RegistryError as error:
-            self.refusals += 1
-            self._log.error("alert_not_saved", alert=alert.alert_id, pack=alert.pack_id, reason=str(error))
-            entry.refusal = error
-            await self._refused(entry)
+            if len(entries) > 1:
+                self._alone, entries = len(entries), []
+            else:
+                await self._refuse(entries[0], error)
         if self.away:
             self._log.info("registry_back", waiting=len(self._waiting))
         self.away = False
-        self._waiting.popleft()
-        entry.done.set()
+        self._alone = max(0, self._alone - len(entries))
+        for entry in entries:
+            self._waiting.popleft()
+            self.saved += entry.refusal is None
+            entry.done.set()
         return True
 
+    async def _refuse(self, entry: Entry, error: RegistryError) -> None:
+        self.refusals += 1
+        alert = entry.change.alert
+        self._log.error("alert_not_saved", alert=alert.alert_id, pack=alert.pack_id, reason=str(error))
+        entry.refusal = error
+        await self._refused(entry)
 
-def _save(registry: Registry, change: AlertChange) -> None:
-    """Keep one change. A try that failed may have been kept all the same: then the registry has it already."""
+
+def _save(registry: Registry, changes: Sequence[AlertChange]) -> None:
+    """Keep changes, all or none. One alone that the registry has already, from a try that failed, is kept."""
     try:
-        if change.expected_version is None:
-            registry.raise_alert(change.alert, change.event, gather=gathering)
-        else:
-            registry.change_alert(
-                change.alert, change.event, change.expected_version, gather=gathering, watch=change.watch
-            )
+        registry.keep_steps([_step(each) for each in changes], gather=gathering)
     except ConflictError:
-        if not _same(registry.alert(change.alert.alert_id), change.alert):
+        if len(changes) > 1 or not _is_kept(registry, changes[0]):
             raise
     except NotFoundError:  # the registry lost it: better from here on than not at all
-        registry.raise_alert(change.alert, change.event, gather=gathering)
+        if len(changes) > 1:
+            raise
+        registry.keep_steps([replace(_step(changes[0]), expected_version=None)], gather=gathering)
 
 
-def _same(kept: Alert, wanted: Alert) -> bool:
-    return (kept.version, kept.state, kept.level) == (wanted.version, wanted.state, wanted.level)
+def _step(change: AlertChange) -> AlertStep:
+    return AlertStep(
+        alert=change.alert, event=change.event, expected_version=change.expected_version, watch=change.watch
+    )
+
+
+def _is_kept(registry: Registry, change: AlertChange) -> bool:
+    """Whether the alert's history has this very step: its version may be a later one by now, of the same try."""
+    return any(_mark(event) == _mark(change.event) for event in registry.alert_events(change.alert.alert_id))
+
+
+def _mark(event: AlertEvent) -> tuple[object, ...]:
+    return (event.at, event.action, event.from_state, event.to_state, event.level, event.actor, event.sampled_at)
 
 
 def _folded(before: AlertChange, change: AlertChange) -> AlertChange:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import inspect, select, update
+from sqlalchemy import inspect, select
 
 from registry.audit import Action, Actor, append
 from registry.audit_records import ActorKind
@@ -16,6 +17,7 @@ from registry.kinds import AlertState
 from registry.records import Alert, AlertEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -48,21 +50,51 @@ _CHANGING = (
 """What a change may alter. Whom an alert is about, and when it began, never changes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStep:
+    """One step in an alert's life, to be kept."""
+
+    alert: Alert
+    """As it is after the step. Its version does not matter once it is known: `expected_version` does."""
+    event: AlertEvent
+    expected_version: int | None
+    """The version that the step follows; None: the alert begins."""
+    watch: ReignitionWatch | None = None
+    """Begins with this step."""
+
+
 class AlertLog(Database):
     """The alerts and their history."""
 
+    def keep_steps(self, steps: Sequence[AlertStep], *, gather: Gather | None = None) -> tuple[Alert, ...]:
+        """Keep steps of alerts in one transaction, in order, all or none; returns each alert as it was after its step.
+
+        Of two callers who read the same version of an alert one wins; the other gets ConflictError, as does who raises
+        one that is there already. `gather` names the incident of an alert that belongs nowhere yet. A rise opens the
+        alert's incident again, the last close closes it. Raises NotFoundError.
+        """
+
+        def work(session: Session) -> tuple[Alert, ...]:
+            ids = {step.alert.alert_id for step in steps}
+            locked = select(Alert).where(Alert.alert_id.in_(ids)).order_by(Alert.alert_id).with_for_update()
+            known = {alert.alert_id: alert for alert in session.scalars(locked)}
+            with session.no_autoflush:
+                kept = [_kept(session, known, step) for step in steps]
+            session.flush()  # what follows refers to the alerts
+            session.add_all(_event(alert.alert_id, step.event) for alert, step in zip(kept, steps, strict=True))
+            moves = [(alert, step.event) for alert, step in zip(kept, steps, strict=True)]
+            followed = follow(session, moves, gather)
+            append(
+                session,
+                [each for move, after in zip(moves, followed, strict=True) for each in (_action(*move), *after)],
+            )
+            return tuple(kept)
+
+        return self._write(work)
+
     def raise_alert(self, alert: Alert, event: AlertEvent, *, gather: Gather | None = None) -> None:
-        """Keep a new alert and its first event, in the incident that `gather` names. Raises ConflictError."""
-
-        def work(session: Session) -> None:
-            if session.get(Alert, alert.alert_id) is not None:
-                raise ConflictError(f"there is an alert {alert.alert_id} already")
-            session.add(_copy(alert))
-            session.flush()
-            session.add(_event(alert.alert_id, event))
-            append(session, [_action(alert, event), *follow(session, alert, event, gather)])
-
-        self._write(work)
+        """Keep a new alert and its first event, as `keep_steps`. Raises ConflictError."""
+        self.keep_steps([AlertStep(alert=alert, event=event, expected_version=None)], gather=gather)
 
     def change_alert(
         self,
@@ -75,33 +107,10 @@ class AlertLog(Database):
     ) -> Alert:
         """Keep an alert's new values with the event that changed them; returns the alert as kept, one version on.
 
-        Of two callers who read the same version one wins; the other gets ConflictError, and nothing is changed.
-        `alert.version` does not matter, `expected_version` does. `gather`: as for `raise_alert`, for one that belonged
-        nowhere yet. `watch`: begins with this step. A rise opens the alert's incident again, the last close closes it.
-        Raises NotFoundError.
+        As `keep_steps`. Raises ConflictError, NotFoundError.
         """
-
-        def work(session: Session) -> Alert:
-            changed = session.execute(
-                update(Alert)
-                .where(Alert.alert_id == alert.alert_id, Alert.version == expected_version)
-                .values({name: getattr(alert, name) for name in _CHANGING} | {"version": expected_version + 1})
-                .execution_options(synchronize_session=False)
-                .returning(Alert.alert_id)
-            ).one_or_none()
-            kept = _known(session, alert.alert_id)
-            if changed is None:
-                raise ConflictError(
-                    f"alert {alert.alert_id} is at version {kept.version}, not {expected_version}: somebody changed it "
-                    "meanwhile"
-                )
-            session.add(_event(alert.alert_id, event))
-            if watch is not None:
-                session.add(_copy(watch))
-            append(session, [_action(kept, event), *follow(session, kept, event, gather)])
-            return kept
-
-        return self._write(work)
+        step = AlertStep(alert=alert, event=event, expected_version=expected_version, watch=watch)
+        return self.keep_steps([step], gather=gather)[0]
 
     def alert(self, alert_id: str) -> Alert:
         """One alert. Raises NotFoundError."""
@@ -145,6 +154,31 @@ def _known(session: Session, alert_id: str) -> Alert:
     if alert is None:
         raise NotFoundError(f"the registry knows no alert {alert_id!r}")
     return alert
+
+
+def _kept(session: Session, known: dict[str, Alert], step: AlertStep) -> Alert:
+    """Take a step; a copy of the alert after it, which later steps do not touch. `known` are the alerts, locked."""
+    alert_id = step.alert.alert_id
+    alert = known.get(alert_id)
+    if step.expected_version is None:
+        if alert is not None:
+            raise ConflictError(f"there is an alert {alert_id} already")
+        alert = known[alert_id] = _copy(step.alert)
+        session.add(alert)
+    elif alert is None:
+        raise NotFoundError(f"the registry knows no alert {alert_id!r}")
+    elif alert.version != step.expected_version:
+        raise ConflictError(
+            f"alert {alert_id} is at version {alert.version}, not {step.expected_version}: somebody changed it "
+            "meanwhile"
+        )
+    else:
+        for name in _CHANGING:
+            setattr(alert, name, getattr(step.alert, name))
+        alert.version += 1
+    if step.watch is not None:
+        session.add(_copy(step.watch))
+    return _copy(alert)
 
 
 def _copy(record: _Kept) -> _Kept:

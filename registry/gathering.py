@@ -1,12 +1,12 @@
 """How alerts gather in incidents, inside the transaction that keeps the alert's step.
 
 What belongs together is decided by the caller's pure rules (`Gather`); here it is found, made, opened again and closed.
-Locks are taken in one order: the alert, the keys by name, the incident, the end of the audit log.
+Locks are taken in one order: alerts by id, keys by name, incidents by id, the end of the audit log.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from registry.kinds import AlertState, IncidentState, Level
 from registry.records import Alert, Gateway, Shipment, ShipmentPack, Vehicle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
@@ -69,23 +69,79 @@ if TYPE_CHECKING:
     """Pure. None: the alert is no incident, a notice for instance."""
 
 
-def follow(session: Session, alert: Alert, event: AlertEvent, gather: Gather | None) -> list[Action]:
-    """What an alert's step, kept just now, does to its incident; the actions for the audit log."""
-    link = session.get(IncidentAlert, alert.alert_id)
-    if event.action in RISES:
-        if link is not None:
-            return _risen(_locked(session, link.incident_id), alert, event, session)
-        where = _whereabouts(session, alert)
-        gathering = None if gather is None else gather(alert, where)
-        return [] if gathering is None else _joined(session, alert, event, gathering, where.vehicle_id)
-    if event.to_state is AlertState.CLOSED and link is not None:
-        return _one_less(session, _locked(session, link.incident_id), alert, event)
-    return []
+@dataclass(slots=True, kw_only=True)
+class _Scene:
+    """What the steps of one transaction meet, found and locked at once, and what is to be written at its end."""
+
+    session: Session
+    links: dict[str, str]
+    """Each alert's incident."""
+    latest: dict[str, str | None]
+    """Each key's latest incident."""
+    keys: dict[str, IncidentKey]
+    incidents: dict[str, Incident]
+    written: list[Incident] = field(default_factory=list)
+    """New ones, before all that refers to them."""
+    referring: list[IncidentAlert | IncidentEvent] = field(default_factory=list)
+
+    def write(self) -> None:
+        self.session.add_all(self.written)
+        self.session.flush()
+        for name, key in self.keys.items():
+            key.incident_id = self.latest[name]
+        self.session.add_all(self.referring)
+        self.session.flush()
+        self.written, self.referring = [], []
+
+
+def follow(session: Session, moves: Sequence[tuple[Alert, AlertEvent]], gather: Gather | None) -> list[list[Action]]:
+    """What steps of alerts, kept just now, do to their incidents; of each step, the actions for the audit log.
+
+    `moves`: each alert as it was after its step, with the step's event.
+    """
+    moving = {alert.alert_id for alert, event in moves if event.action in RISES or _closes(event)}
+    if not moving:
+        return [[] for _ in moves]
+    query = select(IncidentAlert.alert_id, IncidentAlert.incident_id).where(IncidentAlert.alert_id.in_(moving))
+    links = {row.alert_id: row.incident_id for row in session.execute(query)}
+    strays = [alert for alert, event in moves if event.action in RISES and alert.alert_id not in links]
+    where = {} if gather is None or not strays else _whereabouts(session, strays)
+    gatherings = [
+        gather(alert, where[alert.alert_id])
+        if gather is not None and event.action in RISES and alert.alert_id not in links
+        else None
+        for alert, event in moves
+    ]
+    keys = _locked_keys(session, {bond.key for each in gatherings if each is not None for bond in each.bonds})
+    latest = {name: key.incident_id for name, key in keys.items()}
+    incidents = _locked(session, {*links.values(), *(each for each in latest.values() if each is not None)})
+    scene = _Scene(session=session, links=links, latest=latest, keys=keys, incidents=incidents)
+    followed = []
+    for (alert, event), gathering in zip(moves, gatherings, strict=True):
+        incident_id = links.get(alert.alert_id)
+        if event.action in RISES and incident_id is not None:
+            followed.append(_risen(scene, incidents[incident_id], alert, event))
+        elif event.action in RISES and gathering is not None:
+            followed.append(_joined(scene, alert, event, gathering, where[alert.alert_id].vehicle_id))
+        elif _closes(event) and incident_id is not None:
+            followed.append(_one_less(scene, incidents[incident_id], alert, event))
+        else:
+            followed.append([])
+    scene.write()
+    return followed
+
+
+def _closes(event: AlertEvent) -> bool:
+    return event.to_state is AlertState.CLOSED and event.action not in RISES
 
 
 def note(session: Session, incident: Incident, event: IncidentEvent) -> Action:
     """Add a step to an incident's history; the action for the audit log."""
     session.add(event)
+    return _noted(incident, event)
+
+
+def _noted(incident: Incident, event: IncidentEvent) -> Action:
     if event.actor is None:
         actor = Actor(kind=ActorKind.RULE, id=incident.cause)
     else:
@@ -105,27 +161,36 @@ def note(session: Session, incident: Incident, event: IncidentEvent) -> Action:
     )
 
 
-def _whereabouts(session: Session, alert: Alert) -> Whereabouts:
-    of_gateway = select(Vehicle).join(Gateway).where(Gateway.gateway_id == alert.gateway_id)
-    vehicle = session.scalars(of_gateway).one_or_none()
-    of_pack = (
-        select(Shipment.shipment_id)
-        .join(ShipmentPack, ShipmentPack.shipment_id == Shipment.shipment_id)
-        .where(ShipmentPack.pack_id == alert.pack_id, Shipment.closed_at.is_(None))
+def _whereabouts(session: Session, alerts: Sequence[Alert]) -> dict[str, Whereabouts]:
+    """Of each alert, by its id."""
+    of_gateways = (
+        select(Gateway.gateway_id, Vehicle.vehicle_id, Vehicle.name)
+        .join(Vehicle, Vehicle.vehicle_id == Gateway.vehicle_id)
+        .where(Gateway.gateway_id.in_({alert.gateway_id for alert in alerts}))
+    )
+    vehicles = {row.gateway_id: (row.vehicle_id, row.name) for row in session.execute(of_gateways)}
+    of_packs = (
+        select(ShipmentPack.pack_id, Shipment.shipment_id)
+        .join(Shipment, Shipment.shipment_id == ShipmentPack.shipment_id)
+        .where(ShipmentPack.pack_id.in_({alert.pack_id for alert in alerts}), Shipment.closed_at.is_(None))
         .order_by(Shipment.shipment_id)
     )
-    return Whereabouts(
-        vehicle_id=None if vehicle is None else vehicle.vehicle_id,
-        vehicle_name=None if vehicle is None else vehicle.name,
-        shipment_ids=tuple(session.scalars(of_pack)),
-    )
+    shipments: dict[str | None, list[str]] = {}
+    for row in session.execute(of_packs):
+        shipments.setdefault(row.pack_id, []).append(row.shipment_id)
+    found = {}
+    for alert in alerts:
+        vehicle_id, name = vehicles.get(alert.gateway_id or "", (None, None))
+        found[alert.alert_id] = Whereabouts(
+            vehicle_id=vehicle_id, vehicle_name=name, shipment_ids=tuple(shipments.get(alert.pack_id, ()))
+        )
+    return found
 
 
 def _joined(
-    session: Session, alert: Alert, event: AlertEvent, gathering: Gathering, vehicle_id: str | None
+    scene: _Scene, alert: Alert, event: AlertEvent, gathering: Gathering, vehicle_id: str | None
 ) -> list[Action]:
-    keys = _locked_keys(session, [bond.key for bond in gathering.bonds])
-    incident, bond = _belonging(session, gathering, keys, event.at)
+    incident, bond = _belonging(scene, gathering, event.at)
     actions: list[Action] = []
     if incident is None:
         incident = Incident(
@@ -139,30 +204,26 @@ def _joined(
             level=alert.level,
             opened_at=event.at,
         )
-        session.add(incident)
-        session.flush()
-        actions.append(_step(session, incident, event.at, "open", regarding=alert.alert_id))
+        scene.incidents[incident.incident_id] = incident
+        scene.written.append(incident)
+        actions.append(_step(scene, incident, event.at, "open", regarding=alert.alert_id))
     else:
         if incident.vehicle_id != vehicle_id:
             incident.vehicle_id, incident.title = None, bond.title
-        actions += _reopened(session, incident, alert, event)
+        actions += _reopened(scene, incident, alert, event)
         _rise(incident, alert.level)
         incident.version += 1
-        actions.append(_step(session, incident, event.at, "join", regarding=alert.alert_id))
-    for key in keys:
-        key.incident_id = incident.incident_id
-    joined = IncidentAlert(alert_id=alert.alert_id, incident_id=incident.incident_id, joined_at=event.at)
-    session.add(joined)
+        actions.append(_step(scene, incident, event.at, "join", regarding=alert.alert_id))
+    scene.latest.update(dict.fromkeys((each.key for each in gathering.bonds), incident.incident_id))
+    scene.links[alert.alert_id] = incident.incident_id
+    scene.referring.append(IncidentAlert(alert_id=alert.alert_id, incident_id=incident.incident_id, joined_at=event.at))
     return actions
 
 
-def _belonging(
-    session: Session, gathering: Gathering, keys: Iterable[IncidentKey], at: datetime
-) -> tuple[Incident | None, Bond]:
+def _belonging(scene: _Scene, gathering: Gathering, at: datetime) -> tuple[Incident | None, Bond]:
     """The incident that the alert joins, and by which bond; None: a new one begins."""
-    latest = {key.key: key.incident_id for key in keys if key.incident_id is not None}
-    incidents = {incident_id: _locked(session, incident_id) for incident_id in sorted(set(latest.values()))}
-    found = [(incidents[latest[bond.key]], bond) for bond in gathering.bonds if bond.key in latest]
+    latest = [(scene.latest[bond.key], bond) for bond in gathering.bonds]
+    found = [(scene.incidents[incident_id], bond) for incident_id, bond in latest if incident_id is not None]
     for incident, bond in found:
         if incident.state is IncidentState.OPEN:
             return incident, bond
@@ -174,34 +235,39 @@ def _belonging(
     return None, gathering.bonds[0]
 
 
-def _locked_keys(session: Session, keys: list[str]) -> list[IncidentKey]:
+def _locked_keys(session: Session, keys: Collection[str]) -> dict[str, IncidentKey]:
     """The keys' rows, made where they are missing: whoever else wants one of them waits here."""
+    if not keys:
+        return {}
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(make(IncidentKey).values([{"key": key} for key in sorted(keys)]).on_conflict_do_nothing())
     query = select(IncidentKey).where(IncidentKey.key.in_(keys)).order_by(IncidentKey.key).with_for_update()
-    return list(session.scalars(query))
+    return {row.key: row for row in session.scalars(query)}
 
 
-def _locked(session: Session, incident_id: str) -> Incident:
-    return session.get_one(Incident, incident_id, with_for_update=True)
+def _locked(session: Session, incident_ids: Collection[str]) -> dict[str, Incident]:
+    if not incident_ids:
+        return {}
+    mine = select(Incident).where(Incident.incident_id.in_(incident_ids)).order_by(Incident.incident_id)
+    return {incident.incident_id: incident for incident in session.scalars(mine.with_for_update())}
 
 
-def _risen(incident: Incident, alert: Alert, event: AlertEvent, session: Session) -> list[Action]:
-    actions = _reopened(session, incident, alert, event)
+def _risen(scene: _Scene, incident: Incident, alert: Alert, event: AlertEvent) -> list[Action]:
+    actions = _reopened(scene, incident, alert, event)
     if _rise(incident, alert.level):
-        actions.append(_step(session, incident, event.at, "rise", regarding=alert.alert_id))
+        actions.append(_step(scene, incident, event.at, "rise", regarding=alert.alert_id))
     incident.version += 1
     return actions
 
 
-def _reopened(session: Session, incident: Incident, alert: Alert, event: AlertEvent) -> list[Action]:
+def _reopened(scene: _Scene, incident: Incident, alert: Alert, event: AlertEvent) -> list[Action]:
     """It opens again by itself; whoever had it does not work on it any more."""
     if incident.state is IncidentState.OPEN:
         return []
     incident.state, incident.level, incident.opened_at = IncidentState.OPEN, alert.level, event.at
     incident.assigned_to = incident.handover_to = None
     incident.closed_by = incident.closed_at = incident.close_reason = incident.releasing_authority = None
-    return [_step(session, incident, event.at, "reopen", regarding=alert.alert_id)]
+    return [_step(scene, incident, event.at, "reopen", regarding=alert.alert_id)]
 
 
 def _rise(incident: Incident, level: Level) -> bool:
@@ -211,7 +277,7 @@ def _rise(incident: Incident, level: Level) -> bool:
     return True
 
 
-def _one_less(session: Session, incident: Incident, alert: Alert, event: AlertEvent) -> list[Action]:
+def _one_less(scene: _Scene, incident: Incident, alert: Alert, event: AlertEvent) -> list[Action]:
     """An alert was closed; the last one closes its incident."""
     incident.version += 1
     others = (
@@ -224,14 +290,15 @@ def _one_less(session: Session, incident: Incident, alert: Alert, event: AlertEv
             Alert.state != AlertState.CLOSED,
         )
     )
-    if session.scalar(others) or incident.state is IncidentState.CLOSED:
+    scene.write()  # so that they are counted
+    if scene.session.scalar(others) or incident.state is IncidentState.CLOSED:
         return []
     incident.state, incident.closed_at, incident.handover_to = IncidentState.CLOSED, event.at, None
     incident.closed_by, incident.close_reason = alert.closed_by, alert.close_reason
     incident.releasing_authority = alert.releasing_authority
     return [
         _step(
-            session,
+            scene,
             incident,
             event.at,
             "close",
@@ -244,7 +311,7 @@ def _one_less(session: Session, incident: Incident, alert: Alert, event: AlertEv
 
 
 def _step(
-    session: Session,
+    scene: _Scene,
     incident: Incident,
     at: datetime,
     action: str,
@@ -264,4 +331,5 @@ def _step(
         regarding=regarding,
         comment=comment,
     )
-    return note(session, incident, event)
+    scene.referring.append(event)
+    return _noted(incident, event)

@@ -42,13 +42,9 @@ class Outage(Registry):
 
     away = False
 
-    def raise_alert(self, alert, event, **how):
+    def keep_steps(self, steps, **how):
         self._answer()
-        super().raise_alert(alert, event, **how)
-
-    def change_alert(self, alert, event, expected_version, **how):
-        self._answer()
-        return super().change_alert(alert, event, expected_version, **how)
+        return super().keep_steps(steps, **how)
 
     def _answer(self):
         if self.away:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.alert_log import AlertStep
 from registry.errors import ConflictError, NotFoundError
 from registry.gathering import Bond, Gathering, Whereabouts
 from registry.incident_records import IncidentEvent, ReignitionWatch
@@ -48,9 +49,10 @@ def house(registry: Registry) -> Registry:
     return registry
 
 
-def put(registry: Registry, alert_id: str, at: datetime, **given: Any) -> Alert:
-    level, gathers = given.pop("level", Level.WARNING), given.pop("gather", gather)
+def fields_of(alert_id: str, at: datetime, **given: Any) -> dict[str, Any]:
+    level = given.pop("level", Level.WARNING)
     fields: dict[str, Any] = {
+        "alert_id": alert_id,
         "kind": AlertKind.THERMAL,
         "cause": "ceiling",
         "fleet_id": "west",
@@ -64,8 +66,13 @@ def put(registry: Registry, alert_id: str, at: datetime, **given: Any) -> Alert:
         "sampled_at": at,
         "raised_at": at,
     }
-    alert = Alert(alert_id=alert_id, **fields | given)
-    event = AlertEvent(alert_id=alert_id, at=at, action="raise", to_state=AlertState.RAISED, level=level)
+    return fields | given
+
+
+def put(registry: Registry, alert_id: str, at: datetime, **given: Any) -> Alert:
+    gathers = given.pop("gather", gather)
+    alert = Alert(**fields_of(alert_id, at, **given))
+    event = AlertEvent(alert_id=alert_id, at=at, action="raise", to_state=AlertState.RAISED, level=alert.level)
     registry.raise_alert(alert, event, gather=gathers)
     return alert
 
@@ -199,6 +206,82 @@ def assigned(incident: Incident, to: str, at: datetime) -> IncidentEvent:
     return IncidentEvent(
         incident_id=incident.incident_id, at=at, action="assign", level=incident.level, actor="Ana", regarding=to
     )
+
+
+def raising(alert_id: str, at: datetime, **given: Any) -> AlertStep:
+    alert = Alert(**fields_of(alert_id, at, **given))
+    event = AlertEvent(alert_id=alert_id, at=at, action="raise", to_state=AlertState.RAISED, level=alert.level)
+    return AlertStep(alert=alert, event=event, expected_version=None)
+
+
+def closing(raised: AlertStep, at: datetime) -> AlertStep:
+    after = replace(raised.alert, state=AlertState.CLOSED, closed_by="Sam", closed_at=at, close_reason="unloaded")
+    event = AlertEvent(
+        alert_id=after.alert_id,
+        at=at,
+        action="close",
+        from_state=AlertState.RAISED,
+        to_state=AlertState.CLOSED,
+        level=after.level,
+        actor="Sam",
+        actor_role=Role.SAFETY_LEAD,
+    )
+    return AlertStep(alert=after, event=event, expected_version=1)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 7])
+def test_steps_that_are_kept_together_do_what_they_do_one_by_one(house: Registry, now: datetime, together: int) -> None:
+    first, second = raising("b-1", now), raising("a-2", now + MINUTE, pack_id="p-2", level=Level.CRITICAL)
+    third = raising("a-3", now + 5 * MINUTE, level=Level.CRITICAL)
+    other = raising("a-4", now, gateway_id="gw-2", pack_id="p-3")
+    notice = raising("a-5", now, kind=AlertKind.SILENCE)
+    steps = [first, second, other, notice, closing(first, now + 2 * MINUTE), closing(second, now + 3 * MINUTE), third]
+    for begin in range(0, len(steps), together):
+        house.keep_steps(steps[begin : begin + together], gather=gather)
+    by_vehicle = {incident.vehicle_id: incident for incident in house.incidents()}
+    assert len(by_vehicle) == 2
+    assert actions(house, by_vehicle["truck-1"]) == ["open", "join", "close", "reopen", "join"]
+    assert actions(house, by_vehicle["truck-2"]) == ["open"]
+    mine = by_vehicle["truck-1"]
+    assert (mine.state, mine.level, mine.version, mine.opened_at) == (
+        IncidentState.OPEN,
+        Level.CRITICAL,
+        5,
+        third.event.at,
+    )
+    assert [event.action for event in house.alert_events("b-1")] == ["raise", "close"]
+    assert [row["action"] for row in house.audit_rows() if row["subject"].startswith("alert/")] == [
+        step.event.action for step in steps
+    ]
+    house.verify_audit()
+
+
+def test_of_steps_together_one_that_is_refused_undoes_all(house: Registry, now: datetime) -> None:
+    put(house, "a-1", now)
+    with pytest.raises(ConflictError, match="there is an alert a-1 already"):
+        house.keep_steps([raising("a-2", now, pack_id="p-2"), raising("a-1", now)], gather=gather)
+    assert [alert.alert_id for alert in house.alerts()] == ["a-1"]
+    assert actions(house, only(house)) == ["open"]
+
+
+def test_steps_together_from_several_sides_lose_nothing(house: Registry, now: datetime) -> None:
+    def side(number: int) -> None:
+        trucks = (1, 2, 3) if number % 2 else (3, 2, 1)
+        for turn in range(5):
+            house.keep_steps(
+                [
+                    raising(f"a-{turn}-{number}-{truck}", now, pack_id=f"q-{turn}-{number}", gateway_id=f"gw-{truck}")
+                    for truck in trucks
+                ],
+                gather=gather,
+            )
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(side, range(4)))
+    incidents = house.incidents()
+    assert sorted(incident.vehicle_id or "" for incident in incidents) == ["truck-1", "truck-2", "truck-3"]
+    assert {incident.version for incident in incidents} == {20}
+    house.verify_audit()
 
 
 def test_of_two_people_who_take_it_on_one_wins(house: Registry, now: datetime) -> None:
