@@ -105,8 +105,11 @@ class VehicleEngine:
             self._engine.restore(subject, standing=Standing(level=each.level, peak=each.peak, since_ms=each.since_ms))
 
     def observe(self, batches: Sequence[ReceivedBatch]) -> list[Judgement]:
-        """As Evaluator.observe."""
-        return self._judgements(self._engine.observe(batches))
+        """As Evaluator.observe. What the engine lets wait for others is taken at once: a vehicle has few packs."""
+        transitions = self._engine.observe(batches)
+        while self._engine.waiting_rows:
+            transitions += self._engine.take_waiting()
+        return self._judgements(transitions)
 
     def tick(self, now_ms: int) -> list[Judgement]:
         """As Evaluator.tick."""
