@@ -71,6 +71,9 @@ class _Noting:
         observe, tick = engine.observe, engine.tick
         engine.observe = lambda batches: self._note(observe(batches))
         engine.tick = lambda now_ms: self._note(tick(now_ms))
+        if hasattr(engine, "take_waiting"):
+            take_waiting = engine.take_waiting
+            engine.take_waiting = lambda: self._note(take_waiting())
 
     def _note(self, transitions):
         self.said += [(each.level, each.sampled_at_ms, each.reasons) for each in transitions]
