@@ -234,7 +234,7 @@ def _tick(c: Columns, rules: DetectorRules, ambient_c: Floats) -> None:
     learn_voltages(c, rules.voltage, elapsed_s)
     learn_gases(c, rules.gas, elapsed_s)
     follow_heat(c, rules.heat, ambient_c, elapsed_s)
-    flag_faults(c, rules)
+    flag_faults(c, rules, elapsed_s)
     c.slow_rank[:] = 0
     at = np.flatnonzero(speaks(c, rules))
     if len(at):

@@ -117,7 +117,7 @@ def resolution(c: Columns) -> Floats:
     return np.where(np.isnan(c.resolution_c), np.float32(1.0), c.resolution_c)
 
 
-def flag_faults(c: Columns, rules: DetectorRules) -> None:
+def flag_faults(c: Columns, rules: DetectorRules, elapsed_s: Floats) -> None:
     """Judge each probe as an instrument, and remember which died while the pack was suspicious.
 
     A probe dies when it was good and is now open, out of range, or stuck. It is dead until it measures again, or its
@@ -154,3 +154,7 @@ def flag_faults(c: Columns, rules: DetectorRules) -> None:
     c.residual_c[began] = np.nan  # what follows is no jump
     np.copyto(c.before_c, c.short_c, where=began)
     c.fault[:] = now
+    # What is not decided, or happens while a warning stands, may be the pack's and no instrument's.
+    misbehaves = (now != Fault.OK) & (now != Fault.NOISY) & (c.jump_c == 0) & (c.held < 2)[:, None]
+    c.sound_s += elapsed_s[:, None]
+    c.sound_s[misbehaves] = 0

@@ -63,6 +63,12 @@ class SpatialRules:
     """Share of the whole pack's rise within an hour: what warms in use, or in the sun, warms unevenly."""
     scale_of_drive: float
     """Share of how far the ambient is from the pack: what is warmed or cooled from outside is so unevenly."""
+    doubt_hours: float
+    """For so long a probe that jumped, was stuck, was open or told codes is trusted less."""
+    doubt_times: float
+    """Its scale, times this."""
+    doubt_at_most_c: float
+    """But widened to no more than so much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

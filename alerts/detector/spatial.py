@@ -189,7 +189,19 @@ def scale_c(c: Columns, rules: SpatialRules) -> Floats:
     most_c = np.maximum(np.float32(rules.scale_at_most_of_pack) * pack_c, np.float32(rules.scale_at_most_c))
     own_c = np.minimum(own_c, most_c[:, None])
     scale: Floats = np.maximum(np.maximum(own_c, np.float32(rules.scale_of_noise) * c.probe_noise_c), pack_c[:, None])
-    return scale
+    return _doubted(c, rules, scale)
+
+
+def _doubted(c: Columns, rules: SpatialRules, scale: Floats) -> Floats:
+    """(B, T) the scale, wider where a probe misbehaved lately: its offset and contact are less sure than its pack's.
+
+    Never wider than `doubt_at_most_c`, so that heat of several degrees that grows is told all the same.
+    """
+    doubted = (c.sound_s < np.float32(rules.doubt_hours * 3600)) & ~c.died
+    if not doubted.any():
+        return scale
+    wider: Floats = np.minimum(np.float32(rules.doubt_times) * scale, np.float32(rules.doubt_at_most_c))
+    return np.where(doubted, np.maximum(scale, wider), scale)
 
 
 def learn_habits(c: Columns, rules: SpatialRules, elapsed_s: Floats, *, frozen: NDArray[np.bool_]) -> None:

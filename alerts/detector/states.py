@@ -109,6 +109,8 @@ class Columns:
     """(B, T) since the latest jump."""
     fault: NDArray[np.uint8] = field(metadata=_probe(Fault.OK, np.uint8))
     """(B, T) Fault."""
+    sound_s: NDArray[np.float32] = field(metadata=_probe(np.inf))
+    """(B, T) since it misbehaved as an instrument while no warning stood; inf = never."""
     died: NDArray[np.bool_] = field(metadata=_probe(False, np.bool_))  # noqa: FBT003
     """(B, T) it stopped measuring while its pack was suspicious."""
 

@@ -75,3 +75,38 @@ def test_a_probe_of_a_calm_pack_that_rises_for_hours_warns_below_two_degrees():
     above_c = ramp(time_s, from_s=16 * 3600, c_per_min=0.7 / 60)
     readings_c[:, 5] += above_c.astype(np.float32)
     assert above_c[run(time_s, readings_c).rank >= WARNING].min() < 2
+
+
+def rising(*, by_c: float, jumps_c: float = 0.0):
+    """Probes of 0.5 degC, of which one jumps in its 18th hour, and rises by `by_c` in its 21st."""
+    time_s, readings_c = calm(24.0, **MINUTE)
+    readings_c[:, 5] += rises(time_s, c_per_h=by_c)
+    readings_c[time_s >= 17.5 * 3600, 5] += jumps_c
+    return time_s, (np.round(readings_c / 0.5) * 0.5).astype(np.float32)
+
+
+@pytest.mark.parametrize(("by_c", "sound", "doubted"), [(2.2, WARNING, WATCH), (5.0, WARNING, WARNING)])
+def test_a_probe_that_jumped_lately_is_trusted_less_but_hides_no_heat_of_several_degrees(by_c, sound, doubted):
+    assert run(*rising(by_c=by_c)).rank.max() == sound
+    assert run(*rising(by_c=by_c, jumps_c=3.0)).rank.max() == doubted
+
+
+def flickers(*steps_c: float):
+    """Probes of 1 degC, one of which reads so much more in rows 10 s apart in its third hour."""
+    time_s, readings_c = calm(3.0)
+    readings_c = np.round(readings_c)
+    readings_c[900 : 900 + len(steps_c), 3] += np.array(steps_c, np.float32)
+    return time_s, readings_c
+
+
+def test_a_coarse_contact_that_flickers_warns_nobody_and_a_rise_that_goes_on_does():
+    assert run(*flickers(1, 3, 4, 4)).rank.max() < WARNING
+    assert run(*flickers(1, 3, 5, 7, 9, 11)).first_s(WARNING) <= 9050
+
+
+@pytest.mark.parametrize(("by_c", "rank"), [(2.0, WATCH), (4.0, WARNING)])
+def test_a_probe_of_1_degc_warns_from_three_steps_on(by_c, rank):
+    time_s, readings_c = calm(24.0, **MINUTE)
+    readings_c[:, 5] += rises(time_s, c_per_h=by_c)
+    assert run(time_s, np.round(readings_c)).rank.max() <= rank
+    assert (run(time_s, np.round(readings_c)).rank.max() >= WARNING) == (rank >= WARNING)

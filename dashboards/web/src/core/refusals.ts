@@ -12,6 +12,7 @@ const REASONS: Readonly<Record<string, string>> = {
   birth_missing: "data before its birth certificate",
   birth_name: "birth certificate with an unknown name",
   boot: "boot id not readable",
+  cab_report: "what the cab did is not readable",
   cbor_malformed: "not readable as CBOR",
   datatype: "wrong data type",
   drop_detail: "what was let go is not readable",
