@@ -229,7 +229,17 @@ def learn_habits(c: Columns, rules: SpatialRules, elapsed_s: Floats, *, frozen: 
     counted = np.isfinite(c.residual_c)
     number = count_in_row(counted)
     least = np.maximum(number, 1).astype(np.float32)
-    c.spread_c[:] = sum_of_row(np.where(counted, c.wander_c, np.float32(0))) / least
+    c.spread_c[:] = _spread_c(c, counted, least)
     bounded_c = np.where(counted, np.minimum(c.probe_noise_c, 2 * c.noise_c[:, None]), np.float32(0))
     mean_c = np.fmax(sum_of_row(bounded_c) / least, np.float32(0.005))
     c.noise_c[:] = np.where(number > 0, mean_c, c.noise_c)
+
+
+def _spread_c(c: Columns, counted: NDArray[np.bool_], least: Floats) -> Floats:
+    """(B,) the mean wander of the pack's probes, without noisy ones: they would hide the heat of the others."""
+    sound = counted & (c.fault != Fault.NOISY)
+    number = count_in_row(sound)
+    some = number > 0
+    mean_c: Floats = sum_of_row(np.where(np.where(some[:, None], sound, counted), c.wander_c, np.float32(0)))
+    mean_c /= np.where(some, number, least).astype(np.float32)
+    return mean_c
