@@ -12,8 +12,8 @@ from dashboards.answers import json_answer, problems
 from dashboards.bodies import DutyStep
 from dashboards.context import Context, House
 from dashboards.duties import ReportRow, check_step, checklist
+from dashboards.emergency_models import DutyChecklist, EmergencySheet, SheetLink
 from dashboards.emergency_sheet import sheet
-from dashboards.models import DutyChecklist, EmergencySheet, SheetLink
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from dashboards.signed_links import LinkRefusedError

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from dashboards.answers import json_answer, only_known_parameters, problem, problems
 from dashboards.bodies import SituationSaid, TripAcknowledge
 from dashboards.context import Context, House, context
-from dashboards.models import Alert, TripState, TripTexts
+from dashboards.models import Alert
 from dashboards.motion import MOVING_FROM_M_S, situation_of
 from dashboards.paging_bodies import Subscription
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.signed_links import LinkRefusedError
+from dashboards.trip_models import TripState, TripTexts
 from dashboards.trip_state import fresh_at_ms, trip_stage, waits_for_driver
 from registry.errors import RefusedError
 from registry.kinds import Level, Role

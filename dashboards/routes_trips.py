@@ -10,9 +10,9 @@ from dashboards.acting import hand_of
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.bodies import CustodySigned, TripOpening
 from dashboards.context import Context, House
-from dashboards.models import TripLink, TripRow
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
+from dashboards.trip_models import TripLink, TripRow
 from dashboards.trips import new_nonce, open_trip
 from registry.accounts import account_actor
 from registry.errors import RefusedError
