@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import inspect, select
 
-from registry.audit import Action, Actor, append
-from registry.audit_records import ActorKind
+from registry.audit import Action, append, person_or_rule
 from registry.database import Database
 from registry.errors import ConflictError, NotFoundError
 from registry.gathering import follow
@@ -188,12 +187,8 @@ def _copy(record: _Kept) -> _Kept:
 
 def _action(alert: Alert, event: AlertEvent) -> Action:
     """The step as the audit log keeps it. Every text in it has a bound, so that no alarm is ever refused for it."""
-    if event.actor is None:
-        actor = Actor(kind=ActorKind.RULE, id=alert.cause)
-    else:
-        actor = Actor(kind=ActorKind.PERSON, id=event.actor, role=event.actor_role)
     return Action(
-        actor=actor,
+        actor=person_or_rule(event.actor, event.actor_role, rule=alert.cause),
         action=event.action,
         subject=f"alert/{alert.alert_id}",
         at=event.at,

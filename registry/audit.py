@@ -40,6 +40,13 @@ PROGRAM = Actor(kind=ActorKind.PROGRAM, id="packwatch")
 """Whoever may run Packwatch's commands, or Packwatch by itself."""
 
 
+def person_or_rule(person: str | None, role: str | None, *, rule: str) -> Actor:
+    """The person who took a step; None: the alert engine did, by a rule."""
+    if person is None:
+        return Actor(kind=ActorKind.RULE, id=rule)
+    return Actor(kind=ActorKind.PERSON, id=person, role=role)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """What was done, to be appended."""

@@ -13,8 +13,7 @@ from uuid import uuid4
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from registry.audit import Action, Actor
-from registry.audit_records import ActorKind
+from registry.audit import Action, person_or_rule
 from registry.incident_records import Incident, IncidentAlert, IncidentEvent, IncidentKey
 from registry.kinds import AlertState, IncidentState, Level
 from registry.records import Alert, Gateway, Shipment, ShipmentPack, Vehicle
@@ -142,12 +141,8 @@ def note(session: Session, incident: Incident, event: IncidentEvent) -> Action:
 
 
 def _noted(incident: Incident, event: IncidentEvent) -> Action:
-    if event.actor is None:
-        actor = Actor(kind=ActorKind.RULE, id=incident.cause)
-    else:
-        actor = Actor(kind=ActorKind.PERSON, id=event.actor, role=event.actor_role)
     return Action(
-        actor=actor,
+        actor=person_or_rule(event.actor, event.actor_role, rule=incident.cause),
         action=event.action,
         subject=f"incident/{incident.incident_id}",
         at=event.at,
