@@ -17,7 +17,7 @@ from registry.kinds import AlertKind, AlertState, Level, Role
 from registry.records import Alert, AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from alerts.levels import Transition
     from alerts.on_board import Beside
@@ -76,7 +76,7 @@ def subject_of(alert: Alert) -> Subject:
     match alert.kind:
         case AlertKind.THERMAL:
             name = alert.pack_id
-        case AlertKind.COVERAGE:
+        case AlertKind.COVERAGE | AlertKind.CAB:
             name = alert.gateway_id
         case AlertKind.UNREGISTERED | AlertKind.SILENCE | AlertKind.INSTRUMENT:
             name = alert.unit_id
@@ -184,6 +184,13 @@ class AlertBook:
                 changed |= {"closed_by": by, "closed_at": now, "close_reason": "acknowledged after it had cleared"}
         step = _Step(actor=by, role=role, comment=comment or None)
         return self._change(alert, Action.ACKNOWLEDGE, now, changed, step)
+
+    def note_cab(
+        self, alert: Alert, *, at: datetime, told: str, comment: str, reasons: Sequence[str] | None = None
+    ) -> AlertChange:
+        """The box in the cab did something about it. `reasons`: the alert's own from now on; None: as before."""
+        changed = {} if reasons is None else {"reasons": list(reasons)}
+        return self._change(alert, Action.CAB, at, changed, _Step(sampled_at=at, comment=comment, reasons=(told,)))
 
     def close(
         self,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What happens to an alert. The first six are the engine's, the others people's; notices and shelves also end."""
+    """What happens to an alert. The first six are the engine's, then the cab's, then people's; shelves end too."""
 
     RAISE = "raise"
     """It begins; or it cleared, nobody has acknowledged it yet, and it is back: one alert, not two."""
@@ -34,6 +34,8 @@ class Action(StrEnum):
     """Its cause is gone."""
     COMPARE = "compare"
     """The level stays; but what this engine and the vehicle's say, side by side, is another."""
+    CAB = "cab"
+    """What the box in the cab did about it, or what it tells of its own equipment: the alert stays where it is."""
     ACKNOWLEDGE = "acknowledge"
     SHELVE = "shelve"
     """A person wants to hear no more of it for a while: it stays what it is."""
@@ -64,7 +66,7 @@ TABLE: Mapping[tuple[AlertState | None, Action], AlertState] = MappingProxyType(
             (state, action): state
             for state in AlertState
             if state is not AlertState.CLOSED
-            for action in (Action.COMPARE, Action.SHELVE, Action.UNSHELVE)
+            for action in (Action.COMPARE, Action.CAB, Action.SHELVE, Action.UNSHELVE)
         },
         (AlertState.CLEARED, Action.RAISE): AlertState.RAISED,
         (AlertState.CLEARED, Action.ACKNOWLEDGE): AlertState.CLOSED,

@@ -19,6 +19,7 @@ import structlog
 
 from alerts.backlog import RETRY_S, Backlog, Entry
 from alerts.book import AlertBook, AlertChange, ms_from_utc, subject_of
+from alerts.cab import CabKeeper
 from alerts.deafness import Hearing
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.instruments import InstrumentWatch
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from registry.kinds import PackClass
     from registry.records import Alert
     from registry.registry import Registry
+    from telemetry.cab_report import CabTold
     from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
 
@@ -134,6 +136,7 @@ class AlertService:
         self._command = command
         self._backlog = Backlog(registry, refused=self._look_again)
         self._teller = Teller(self._backlog, publish=publish, listeners=listeners)
+        self._cab = CabKeeper(registry, self._book, self._backlog, pass_on=self._pass_on, now=now)
         self.resumed = Resumed()
         """How it went on at the start."""
         self._revision = -1
@@ -164,7 +167,7 @@ class AlertService:
             self._book.put(alert)
             if alert.kind is AlertKind.INSTRUMENT:
                 self._instruments.restore(subject_of(alert))
-            elif alert.kind.calm:
+            elif alert.kind in {AlertKind.SILENCE, AlertKind.COVERAGE}:
                 self._silence.restore(subject_of(alert), alert.level)
             self._teller.tell_now(alert)
         for watch in await asyncio.to_thread(self._registry.reignition_watches, self._now()):
@@ -211,6 +214,10 @@ class AlertService:
             except ValueError as error:
                 self._log.warning("on_board_not_understood", unit=report.unit_id, reason=str(error))
 
+    def observe_cab(self, actions: Sequence[tuple[CabTold, Callable[[], None]]]) -> None:
+        """What boxes in cabs did; each with what is called once the registry has it."""
+        self._cab.observe(actions)
+
     def use_rules(self, rules: LoadedRules) -> None:
         """Go by other rules from the next sample on."""
         self._engine.use_rules(rules.rules)
@@ -233,6 +240,7 @@ class AlertService:
                 tasks.create_task(self._watch(), name="alerts: watch")
                 tasks.create_task(self._take_waiting(), name="alerts: take what waits")
                 tasks.create_task(self._ask_vehicles(), name="alerts: ask vehicles")
+                tasks.create_task(self._cab.run(), name="alerts: cab")
                 tasks.create_task(self._keep_snapshot(), name="alerts: snapshot")
         finally:
             while self._engine.waiting_rows:
@@ -471,6 +479,7 @@ class AlertService:
         self._engine.assign(assignments)
         self._on_board.assign(assignments)
         self._watched = [each for each in assignments if self._watches(each.fleet_id)]
+        self._cab.assign(self._watched)
         self._silence.assign(self._watched, ms_from_utc(self._now()))
 
     async def _name_vehicles(self) -> None:

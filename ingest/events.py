@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ingest.stores.contract import OutboxRange
+    from telemetry.cab_report import CabTold
     from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
     from telemetry.sparkplug.acknowledgement import DropRecord
@@ -108,6 +109,15 @@ class OnBoardTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CabActed:
+    """A gateway told what the box in its cab did."""
+
+    told: CabTold
+    settles: OutboxRange | None
+    """The record of an outbox that this was: settled once somebody has kept what it tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceGap:
     """Messages of an edge node are missing before this one."""
 
@@ -160,6 +170,7 @@ Event = (
     | OutboxDeclared
     | SessionEvent
     | OnBoardTold
+    | CabActed
     | SequenceGap
     | RebirthWanted
     | HostDenied

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from ingest.events import (
     BatchReceived,
+    CabActed,
     NothingToStore,
     OnBoardTold,
     OutboxDeclared,
@@ -20,6 +21,7 @@ from ingest.events import (
 )
 from ingest.positions import LATITUDE, position_from_values
 from ingest.stores.contract import OutboxRange
+from telemetry.cab_report import CAB_ACTION, CabTold, decode_cab_report
 from telemetry.errors import WireError
 from telemetry.limits import MAX_INTEGER
 from telemetry.on_board import OnBoardReport, on_board_of, on_board_values
@@ -165,11 +167,11 @@ def salvaged(refused: Refused, where: Topic, node: NodeSession, received_at_ms: 
     return [*events, refused if sequence is None else replace(refused, settles=None)]
 
 
-NodeReport = PositionReceived | SamplesDropped | NothingToStore | Refused
+NodeReport = PositionReceived | SamplesDropped | CabActed | NothingToStore | Refused
 
 
 def node_reports(message: Message, metrics: Sequence[Metric]) -> list[NodeReport]:
-    """What an edge node's resolved metrics say: what it refused, where it is, and what it let go."""
+    """What an edge node's resolved metrics say: what it refused, what its cab did, where it is, what it let go."""
     events: list[NodeReport] = [
         _refused_by_gateway(message, metric.value)
         for metric in metrics
@@ -183,6 +185,8 @@ def node_reports(message: Message, metrics: Sequence[Metric]) -> list[NodeReport
         if values.get(OUTBOX_REPLACED) is not None:
             drop = drop_from_metrics(metrics)
             return [*events, *_dropped(message, drop)]
+        if isinstance(action := values.get(CAB_ACTION), str):
+            return [*events, _cab_acted(message, action, sequence)]
         fix = position_from_values(
             values,
             fleet_id=message.where.fleet_id,
@@ -239,6 +243,17 @@ def _record(where: Topic, outbox_id: str | None, sequence: int | None) -> Outbox
     if outbox_id is None or sequence is None or sequence > MAX_INTEGER:
         return None
     return OutboxRange(where.fleet_id, where.gateway_id, outbox_id, sequence, sequence)
+
+
+def _cab_acted(message: Message, action: str, sequence: int | None) -> CabActed:
+    """Raises WireError."""
+    told = CabTold(
+        fleet_id=message.where.fleet_id,
+        gateway_id=message.where.gateway_id,
+        received_at_ms=message.received_at_ms,
+        report=decode_cab_report(action),
+    )
+    return CabActed(told=told, settles=_record(message.where, message.outbox_id, sequence))
 
 
 def _dropped(message: Message, drop: DropRecord) -> list[SamplesDropped]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from ingest.events import RebirthWanted, SessionEvent
+    from ingest.events import CabActed, RebirthWanted, SessionEvent
     from ingest.inbox import Arrival, LinkChange
     from ingest.leases import LeaseBook
     from ingest.quarantine import QuarantineSink, Waiting
-    from ingest.stores.contract import TelemetryStore
+    from ingest.stores.contract import OutboxRange, TelemetryStore
     from ingest.turn import Turn
     from ingest.units import UnitDirectory
     from telemetry.broker import BrokerAccess
+    from telemetry.cab_report import CabTold
     from telemetry.on_board import OnBoardReport
     from telemetry.samples import PositionFix, ReceivedBatch
 
@@ -92,6 +94,13 @@ class OnBoardListener(Protocol):
         """One a unit that was told of, in order."""
 
 
+class CabListener(Protocol):
+    """Gets what the boxes in the cabs did, as it comes, repeats included; as BatchListener otherwise."""
+
+    def observe_cab(self, actions: Sequence[tuple[CabTold, Callable[[], None]]]) -> None:
+        """Each with what to call once it is kept: the gateway keeps it until then, and sends it again."""
+
+
 class IngestService:
     """One Sparkplug host. Construct it anywhere, `run` it once."""
 
@@ -107,6 +116,7 @@ class IngestService:
         listeners: Sequence[BatchListener] = (),
         session_listeners: Sequence[SessionListener] = (),
         on_board_listeners: Sequence[OnBoardListener] = (),
+        cab_listener: CabListener | None = None,
         leases: LeaseBook | None = None,
         holder: str | None = None,
         primary: bool = True,
@@ -126,6 +136,7 @@ class IngestService:
         self._listeners = listeners
         self._session_listeners = session_listeners
         self._on_board_listeners = on_board_listeners
+        self._cab_listener = cab_listener
         self._now_ms = now_ms
         self._tally = Tally()
         self._host = SparkplugHost(host_id=host_id)
@@ -257,6 +268,22 @@ class IngestService:
         if turn.on_board:
             for on_board_listener in self._on_board_listeners:
                 self._tell(on_board_listener.observe_on_board, turn.on_board)
+        if turn.cab:
+            self._tell_cab(turn.cab)
+
+    def _tell_cab(self, acted: Sequence[CabActed]) -> None:
+        """Without anybody here who keeps it, another worker's is told of the same message: it is settled at once."""
+        if self._cab_listener is None:
+            for each in acted:
+                self._settle(each.settles)
+        else:
+            self._tell(
+                self._cab_listener.observe_cab, [(each.told, partial(self._settle, each.settles)) for each in acted]
+            )
+
+    def _settle(self, record: OutboxRange | None) -> None:
+        if record is not None and self._writer is not None:
+            self._writer.offer([record])
 
     def _tell(self, listener: Callable[[Sequence[Any]], None], what: Sequence[Any]) -> None:
         """A listener that fails takes nothing away from the others, nor from the store."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingest.events import (
     BatchReceived,
+    CabActed,
     HostDenied,
     NothingToStore,
     OnBoardTold,
@@ -44,6 +45,7 @@ class Turn:
     positions: list[StorePosition] = field(default_factory=list)
     sessions: list[SessionEvent] = field(default_factory=list)
     on_board: list[OnBoardReport] = field(default_factory=list)
+    cab: list[CabActed] = field(default_factory=list)
     rebirths: list[RebirthWanted] = field(default_factory=list)
     settled: list[OutboxRange] = field(default_factory=list)
     """Records of outboxes that hold nothing for the store."""
@@ -101,6 +103,8 @@ def _sort(  # noqa: C901 - one case a kind of event
             desk.drop(event, received_at_ms)
         case OnBoardTold():
             turn.on_board.append(event.report)
+        case CabActed():
+            turn.cab.append(event)
         case NothingToStore():
             turn.settled.append(event.settles)
         case OutboxDeclared():

@@ -93,6 +93,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             holder=lease_holder(data_dir),
             listeners=[alerts, board],
             on_board_listeners=[alerts],
+            cab_listener=alerts,
             metrics=REGISTRY,
         )
         meter = Meter(ingest, broker, rules=rules.status)

@@ -54,6 +54,8 @@ class AlertKind(StrEnum):
     """Nothing comes from a vehicle any more: its packs are guarded on board, unconfirmed here."""
     INSTRUMENT = "instrument"
     """A probe, or a tap, measures nonsense or nothing; its pack is judged by the others."""
+    CAB = "cab"
+    """The alarm's own equipment in a vehicle's cab is broken: siren, lamp, button, loop, power."""
 
     @property
     def calm(self) -> bool:

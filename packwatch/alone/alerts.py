@@ -56,7 +56,7 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         await alerts.restore()
         directory = Directory(registry)
         await directory.refresh()
-        stream = guest_stream(settings, directory, [alerts], on_board=[alerts])
+        stream = guest_stream(settings, directory, [alerts], on_board=[alerts], cab=alerts)
         look_for_cycles_rarely()
         crew.start("publisher", publisher.run())
         crew.start("alerts", alerts.run())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Sequence
 
-    from ingest.service import BatchListener, OnBoardListener
+    from ingest.service import BatchListener, CabListener, OnBoardListener
     from packwatch.directory import Directory
     from packwatch.settings import Settings
     from registry.records import MissingSamples, QuarantineEntry
@@ -32,6 +32,7 @@ def guest_stream(
     directory: Directory,
     listeners: Sequence[BatchListener],
     on_board: Sequence[OnBoardListener] = (),
+    cab: CabListener | None = None,
 ) -> IngestService:
     """The decoded stream for a service that stores nothing: the same ingest, as a guest beside the primary host."""
     return IngestService(
@@ -43,6 +44,7 @@ def guest_stream(
         quarantine=_Refusals(),
         listeners=listeners,
         on_board_listeners=on_board,
+        cab_listener=cab,
         primary=False,
         metrics=REGISTRY,
     )

@@ -18,13 +18,13 @@ from alerts.service import AlertService
 from firmware_sim.families import generate
 from firmware_sim.replay import replay_trace
 from gateway.service import GatewayService
-from gateway.settings import GatewaySettings
+from gateway.settings import CabSettings, GatewaySettings
 from ingest.service import IngestService
 from packwatch.directory import Directory
 from packwatch.publishing import Publisher
 from packwatch.vehicle import VehicleEngine, engine_for
 from registry.enrolment import Enrolment
-from registry.kinds import AlertKind, Chemistry, Level, PackClass
+from registry.kinds import AlertKind, Chemistry, Level, PackClass, Role
 from registry.pack_words import assignment_from_words, words_of
 from registry.registry import Registry
 from telemetry.frames import encode_frame, frame_from_values
@@ -86,7 +86,7 @@ class _Noting:
 class House:
     """Cloud and vehicle, wired as `packwatch up` and `packwatch gateway` wire them."""
 
-    def __init__(self, start_broker, folder: Path, enrolled: Enrolment, *, known: bool) -> None:
+    def __init__(self, start_broker, folder: Path, enrolled: Enrolment, *, known: bool, **gateway) -> None:
         self.local = start_broker("mosquitto", "local")
         self.cloud = start_broker("mosquitto", "cloud")
         self.registry = Registry.open(f"sqlite:///{folder / 'registry.sqlite'}")
@@ -102,6 +102,7 @@ class House:
             quarantine=self.registry,
             listeners=[self.alerts],
             on_board_listeners=[self.alerts],
+            cab_listener=self.alerts,
         )
         self.engine: VehicleEngine | None = None
         self.here = _Noting(self.alerts._engine)
@@ -115,7 +116,11 @@ class House:
 
         self.gateway = GatewayService(
             GatewaySettings(
-                gateway_id=GATEWAY, fleet_id=FLEET, state_path=folder / "gateway.json", units_can_wait=True
+                gateway_id=GATEWAY,
+                fleet_id=FLEET,
+                state_path=folder / "gateway.json",
+                units_can_wait=True,
+                **gateway,
             ),
             self.local.access,
             self.cloud.access,
@@ -271,3 +276,34 @@ async def test_a_vehicle_without_an_uplink_warns_its_cab_and_its_word_is_kept_in
         await until(lambda: house.cab_level() == "normal", "it is over")
         await until(lambda: house.alert().cleared_at is not None, "in the cloud too")
         assert house.alert().level_on_board is Level.NORMAL
+
+
+async def test_what_the_cab_did_without_an_uplink_is_in_the_history_of_the_one_alert(
+    start_broker, tmp_path, now_enrolled
+):
+    told = tmp_path / "siren"
+    siren = ("sh", "-c", f'echo "$0" >> {told}')
+    cab = CabSettings(siren_command=siren, loop_command=("false",), power_supplies=tmp_path)
+    house = House(start_broker, tmp_path, enrolment(4, 2, **now_enrolled), known=True, cab=cab)
+    async with house.open(), mqtt_client(house.local.access) as unit:
+        await beat(unit, 60_000)
+        await send(unit, np.full((5, 4), 25.0), np.full((5, 2), 3.7), tick_ms=50_000)
+        await until(lambda: house.cab_level() == "normal" and UNIT in house.alerts._on_board._vehicles, "all is calm")
+        house.cloud.kill()
+        await until(lambda: not house.gateway.ready.is_set(), "no uplink")
+        # A leap counts with the next hot reading.
+        await send(unit, np.array([[85.0] * 4, [86.0] * 4]), np.full((2, 2), 3.7), first=5, tick_ms=55_000)
+        await until(lambda: house.cab_level() == "critical", "the cab is alarmed")
+        await unit.publish(f"packwatch/vehicle/{GATEWAY}/button", b"", qos=1)
+        await until(lambda: told.read_text().endswith("siren\nchirp\n"), "the button lowers the siren")
+        assert house.alert() is None
+        house.cloud.start()
+        alert = await until(lambda: (each := house.alert()) and each.acknowledged_roles and each, "the cloud hears it")
+        assert (alert.level, alert.acknowledged_roles, alert.acknowledged_by) == (Level.CRITICAL, [Role.DRIVER], None)
+        assert len([each for each in house.registry.alerts(PACK) if each.kind is AlertKind.THERMAL]) == 1
+        events = house.registry.alert_events(alert.alert_id)
+        assert ["siren sounded"] in [each.reasons for each in events if each.action == "cab"]
+        [notice] = await until(
+            lambda: [each for each in house.registry.alerts() if each.kind is AlertKind.CAB], "the loop is broken"
+        )
+        assert notice.reasons[0].startswith("siren loop: ")

@@ -13,6 +13,7 @@ from ingest import leases
 from ingest.service import IngestService
 from ingest.stores.contract import StoreUnavailableError
 from ingest.stores.duckdb import DuckDBStore
+from telemetry.cab_report import CabAction, CabReport, encode_cab_report
 from telemetry.sparkplug.acknowledgement import DropRecord, Replaced, drop_metrics
 from telemetry.sparkplug.payload import DataType, Metric
 from tests.ingest.conftest import EdgeNode, Recorder, Units, eventually
@@ -145,6 +146,40 @@ async def test_positions_settle(ingest, edge_node) -> None:
 async def test_a_record_with_nothing_for_the_store_settles(ingest, edge_node) -> None:
     edge_node.be_born(outbox="box-1")
     edge_node.send("NDATA", [Metric(name="Outbox/Sequence", datatype=DataType.UINT64, value=1)])
+    await eventually(lambda: edge_node.is_settled("box-1", 1), "the record")
+
+
+def cab_action(text: str, sequence: int) -> list[Metric]:
+    return [
+        Metric(name="Cab/Action", datatype=DataType.STRING, value=text),
+        Metric(name="Outbox/Sequence", datatype=DataType.UINT64, value=sequence),
+    ]
+
+
+async def test_what_a_cab_did_settles_once_its_listener_has_kept_it(start, store, node) -> None:
+    heard: list[Any] = []
+
+    class Listener:
+        observe_cab = heard.extend
+
+    report = CabReport(
+        report_id="r1", action=CabAction.SOUNDED, at_ms=now_ms(), units={"unit-1": "critical"}, detail=""
+    )
+    async with start(store, cab_listener=Listener()):
+        node.be_born(outbox="box-1")
+        node.send("NDATA", cab_action(encode_cab_report(report), 1))
+        node.send("NDATA", cab_action("no action", 2))
+        await eventually(lambda: node.is_settled("box-1", 2), "the quarantine has what nobody understands")
+        [(told, kept)] = heard
+        assert (told.fleet_id, told.gateway_id, told.report) == ("fleet-1", "gateway-1", report)
+        kept()
+        await eventually(lambda: node.is_settled("box-1", 1, 2), "what was kept")
+
+
+async def test_what_a_cab_did_settles_at_once_where_nobody_keeps_it(ingest, edge_node) -> None:
+    report = CabReport(report_id="r1", action=CabAction.FAULT, at_ms=now_ms(), units={}, detail="power: none")
+    edge_node.be_born(outbox="box-1")
+    edge_node.send("NDATA", cab_action(encode_cab_report(report), 1))
     await eventually(lambda: edge_node.is_settled("box-1", 1), "the record")
 
 

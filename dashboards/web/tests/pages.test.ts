@@ -147,7 +147,7 @@ describe("the notices", () => {
       alert({ alert_id: "a-3", kind: "instrument", level: "watch", peak_level: "watch" }),
     );
     expect(text("Notices")).toMatch(
-      /1 open notice below critical.*2 open notices about coverage, silent units and instruments.*Truck 1/,
+      /1 open notice below critical.*2 open notices about coverage, silent units, instruments and equipment in cabs.*Truck 1/,
     );
   });
   test("keep a shelved one apart, with its owner, end and reason, until that time is over", () => {

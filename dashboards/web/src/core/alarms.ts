@@ -51,9 +51,9 @@ export function newlyUrgent(before: ReadonlyMap<string, Alert>, after: ReadonlyM
   return mostUrgentFirst(urgent);
 }
 
-/** Silence, coverage, instruments: about the watching, not about a pack. */
+/** Silence, coverage, instruments, the cab's equipment: about the watching, not about a pack. */
 export function isAboutWatching(alert: Alert): boolean {
-  return alert.kind === "silence" || alert.kind === "coverage" || alert.kind === "instrument";
+  return ["silence", "coverage", "instrument", "cab"].includes(alert.kind);
 }
 
 /** Nobody need hear of it now. A shelf whose time is over is none. */
@@ -74,7 +74,8 @@ export function mayRelease(accountRole: string): boolean {
 
 /** "pack P-0003", or the unit where nobody registered what it watches. */
 export function subjectWords(alert: Alert): string {
-  if (alert.kind === "coverage") return alert.vehicle_name ?? `gateway ${alert.gateway_id ?? "not known"}`;
+  if (alert.kind === "coverage" || alert.kind === "cab")
+    return alert.vehicle_name ?? `gateway ${alert.gateway_id ?? "not known"}`;
   if (alert.kind === "unregistered" || alert.pack_id === null) {
     return alert.unit_id === null
       ? `gateway ${alert.gateway_id ?? "not known"}`

@@ -30,6 +30,7 @@ const ENGINE_WORDS: Readonly<Record<string, string>> = {
   clear: "cleared",
   renew: "hot again",
   compare: "on board",
+  cab: "cab",
 };
 
 function stepMoment(step: AlertEvent): Moment {
