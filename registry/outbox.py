@@ -14,9 +14,9 @@ from sqlalchemy import or_, select, update
 from registry.audit import Action, Actor, append
 from registry.audit_records import ActorKind
 from registry.database import Database
+from registry.drill_records import Drill, DrillState, drill_of_page, proves
 from registry.errors import NotFoundError
 from registry.incident_records import Incident, IncidentAlert
-from registry.kinds import Level
 from registry.paging_kinds import Channel, PageKind, PageState
 from registry.paging_records import BoardHeartbeat, Page, PageEvent, PushDevice, Recipient, RecipientChannel
 from registry.records import Alert, Gateway, Vehicle
@@ -185,38 +185,6 @@ class Outbox(Database):
 
         return self._write(work)
 
-    def start_drill(self, recipient_id: str, now: datetime, *, by: Actor) -> tuple[Page, ...]:
-        """Send a drill on each of a person's channels: who confirms one has proved it. Raises NotFoundError."""
-
-        def work(session: Session) -> tuple[Page, ...]:
-            person = session.get(Recipient, recipient_id)
-            if person is None or person.retired_at is not None:
-                raise NotFoundError(f"there is no recipient {recipient_id!r}")
-            query = select(RecipientChannel).where(RecipientChannel.recipient_id == recipient_id)
-            pages = []
-            for way in session.scalars(query.order_by(RecipientChannel.step, RecipientChannel.id)):
-                key = f"drill/{now:%Y%m%dT%H%M%S.%f}/{recipient_id}/{way.channel}"
-                page = Page(
-                    key=key,
-                    page_id=page_id_of(key),
-                    kind=PageKind.DRILL,
-                    recipient_id=recipient_id,
-                    role=person.role,
-                    channel=way.channel,
-                    level=Level.NORMAL,
-                    reason="a drill",
-                    due_at=now,
-                    created_at=now,
-                    next_at=now,
-                )
-                session.add(page)
-                pages.append(page)
-            actions = [page_action(session, page, PageState.QUEUED, now, f"a drill, by {by.id}") for page in pages]
-            append(session, actions)
-            return tuple(pages)
-
-        return self._write(work)
-
     def pages(
         self, *, case_id: str | None = None, recipient_id: str | None = None, limit: int = 1000
     ) -> tuple[Page, ...]:
@@ -328,17 +296,17 @@ def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> It
 
 
 def _receive(session: Session, page: Page, state: PageState, now: datetime, device: str) -> Iterator[Action]:
-    news = False
+    before = (page.shown_at, page.acknowledged_at)
     if page.shown_at is None:
-        news, page.shown_at = True, now
+        page.shown_at = now
         if page.state is not PageState.ACKNOWLEDGED:
             page.state, page.next_at = PageState.SHOWN, None
         yield page_action(session, page, PageState.SHOWN, now, device, by=ActorKind.DEVICE)
     if state is PageState.ACKNOWLEDGED and page.acknowledged_at is None:
-        news, page.acknowledged_at, page.state = True, now, PageState.ACKNOWLEDGED
+        page.acknowledged_at, page.state = now, PageState.ACKNOWLEDGED
         yield page_action(session, page, PageState.ACKNOWLEDGED, now, device, by=ActorKind.DEVICE)
-    if news and page.kind is PageKind.DRILL:
-        _prove(session, page, now)
+    if before != (page.shown_at, page.acknowledged_at) and proves(page.channel, page.state):
+        yield from _prove(session, page, now)
 
 
 def _way(session: Session, page: Page) -> RecipientChannel | None:
@@ -358,11 +326,24 @@ def _note_health(way: RecipientChannel | None, outcome: Outcome, now: datetime) 
         way.failed_at, way.failed_why = now, outcome.detail
 
 
-def _prove(session: Session, page: Page, now: datetime) -> None:
-    """A drill arrived: the way works."""
+def _prove(session: Session, page: Page, now: datetime) -> Iterator[Action]:
+    """It arrived: the way works, and the drill, where it was one, has told what it was to tell."""
     way = _way(session, page)
     if way is not None:
         way.tested_at, way.failed_at, way.failed_why = now, None, None
+    drill = session.get(Drill, drill_of_page(page.key)) if page.kind is PageKind.DRILL else None
+    if drill is None or drill.state is DrillState.PROVED:
+        return
+    late = "" if drill.state is DrillState.RUNNING else f", after it was {drill.state}"
+    drill.state, drill.ended_at, drill.proved_on = DrillState.PROVED, now, page.channel
+    drill.why = f"answered on {page.channel}{late}"
+    yield Action(
+        actor=Actor(kind=ActorKind.DEVICE, id=f"{page.channel}/{page.recipient_id}", role=page.role),
+        action="drill proved",
+        subject=f"drill/{drill.drill_id}",
+        at=now,
+        detail={"why": drill.why},
+    )
 
 
 def _device_action(device: PushDevice, action: str, at: datetime) -> Action:

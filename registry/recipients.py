@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from registry.audit import PROGRAM, Action, Actor, append
 from registry.audit_records import ActorKind
 from registry.database import Database
+from registry.drill_records import Drill, DrillState
 from registry.errors import ConflictError, NotFoundError, RefusedError
 from registry.paging_kinds import Channel
 from registry.paging_records import (
@@ -37,6 +38,8 @@ TESTED_WITHIN = timedelta(days=31)
 """How old a proof may be: a drill a month."""
 TALKING = (Channel.VOICE, Channel.SMS)
 """The ways that are a phone."""
+BY_RULE = "drills"
+"""Who starts the drills that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class KnownRecipient:
     devices: tuple[PushDevice, ...]
     duties: tuple[Duty, ...]
     """Those that are not over."""
+    last_drill: Drill | None = None
+    """The latest one that told something: proved or missed."""
 
 
 class Recipients(Database):
@@ -300,6 +305,8 @@ def unreachable(known: KnownRecipient, boards: Sequence[BoardHeartbeat], now: da
     """Why nothing would arrive at a recipient; None: something would, as far as is known."""
     if not known.ways:
         return "no channel is known"
+    if missed := _missed_drill(known):
+        return missed
     reasons = [_way_unreachable(way, known, boards, now) for way in known.ways]
     return None if None in reasons else "; ".join(reason for reason in reasons if reason)
 
@@ -315,6 +322,16 @@ def _way_unreachable(
             if not any(heard(board, now) for board in boards):
                 return "board: it is not open, or does not sound"
     return None if way.failed_at is None else f"{way.channel}: {way.failed_why}"
+
+
+def _missed_drill(known: KnownRecipient) -> str | None:
+    """The drill that nobody answered, unless a message was answered since."""
+    drill = known.last_drill
+    if drill is None or drill.state is not DrillState.MISSED:
+        return None
+    if any(way.tested_at is not None and way.tested_at >= drill.started_at for way in known.ways):
+        return None
+    return f"the drill of {drill.started_at:%Y-%m-%d %H:%M} UTC: {drill.why}"
 
 
 def heard(board: BoardHeartbeat, now: datetime) -> bool:
@@ -349,11 +366,13 @@ def _with_all(session: Session, person: Recipient, now: datetime) -> KnownRecipi
     ways = select(RecipientChannel).where(RecipientChannel.recipient_id == mine)
     devices = select(PushDevice).where(PushDevice.recipient_id == mine).order_by(PushDevice.added_at)
     duties = select(Duty).where(Duty.recipient_id == mine, Duty.until_at > now).order_by(Duty.from_at)
+    drills = select(Drill).where(Drill.recipient_id == mine, Drill.state.in_((DrillState.PROVED, DrillState.MISSED)))
     return KnownRecipient(
         recipient=person,
         ways=tuple(session.scalars(ways.order_by(RecipientChannel.step, RecipientChannel.id))),
         devices=tuple(session.scalars(devices)),
         duties=tuple(session.scalars(duties)),
+        last_drill=session.scalars(drills.order_by(Drill.started_at.desc()).limit(1)).one_or_none(),
     )
 
 

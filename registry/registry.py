@@ -9,6 +9,7 @@ from __future__ import annotations
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.audit import AuditLog
+from registry.drills import Drills
 from registry.duties import Duties
 from registry.incidents import Incidents
 from registry.inventory import Inventory
@@ -37,5 +38,6 @@ class Registry(
     AuditLog,
     Trips,
     Duties,
+    Drills,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""
