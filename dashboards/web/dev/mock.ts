@@ -114,7 +114,14 @@ function raise(pack: number, level: Level, reason: string, now: number): void {
 function escalate(alert: Alert, level: Level, reason: string, now: number): void {
   change(
     alert,
-    { level, peak_level: level, reasons: [reason], sampled_at_ms: now, state: "raised" },
+    {
+      level,
+      peak_level: level,
+      reasons: [reason],
+      sampled_at_ms: now,
+      state: "raised",
+      acknowledged_roles: [],
+    },
     "escalate",
   );
 }
@@ -251,7 +258,12 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
         return reply(409, { detail: "It changed to another version." });
       if (path[2] === "acknowledge") {
         const comment = body["comment"] ?? null;
-        const by = { acknowledged_by: "Ana Ruiz", acknowledged_at_ms: now, acknowledgement_comment: comment };
+        const by = {
+          acknowledged_by: "Ana Ruiz",
+          acknowledged_at_ms: now,
+          acknowledgement_comment: comment,
+          acknowledged_roles: ["dispatcher"],
+        };
         return reply(200, change(alert, { state: "acknowledged", ...by }, "acknowledge", comment));
       }
       const reason = body["reason"] ?? "";

@@ -78,6 +78,7 @@ export function acknowledged(changes: Partial<Alert> = {}): Alert {
     state: "acknowledged",
     acknowledged_by: "Ana",
     acknowledged_at_ms: NOW_MS,
+    acknowledged_roles: ["dispatcher"],
     version: 2,
     ...changes,
   });

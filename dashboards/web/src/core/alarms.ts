@@ -18,9 +18,9 @@ export function isUnacknowledged(alert: Alert): boolean {
   );
 }
 
-/** Critical or worse, taken by a person, not closed: it stays on the strip. */
-export function isAcknowledgedAlarm(alert: Alert): boolean {
-  return demandsPerson(alarmLevel(alert)) && alert.state !== "closed" && !isUnacknowledged(alert);
+/** Critical or worse, not closed, and taken by whom it waited for at this board: it stays on the strip. */
+export function isAcknowledgedAlarm(alert: Alert, role: ActingRole): boolean {
+  return demandsPerson(alarmLevel(alert)) && alert.state !== "closed" && !fillsBanner(alert, role);
 }
 
 /** Open, but below critical: a notice. */
@@ -38,17 +38,65 @@ export function mostUrgentFirst(alerts: readonly Alert[]): Alert[] {
   );
 }
 
-/** Alarms that must be heard now: unacknowledged ones that were not so before, or not as bad. */
-export function newlyUrgent(before: ReadonlyMap<string, Alert>, after: ReadonlyMap<string, Alert>): Alert[] {
+/** In which role a person acknowledges; null: they look only. */
+export type ActingRole = "dispatcher" | "safety lead" | null;
+
+/**
+ * Whether a board sounds for it: until the board's own role has acknowledged, whoever else did. Who looks only hears it
+ * until the dispatcher has.
+ */
+export function mustSound(alert: Alert, role: ActingRole): boolean {
+  if (role === null) return isUnacknowledged(alert);
+  return (
+    demandsPerson(alarmLevel(alert)) && alert.state !== "closed" && !alert.acknowledged_roles.includes(role)
+  );
+}
+
+/** Whether it fills a board's banner: the dispatcher has not acknowledged it, or the board's own role has not. */
+export function fillsBanner(alert: Alert, role: ActingRole): boolean {
+  return isUnacknowledged(alert) || mustSound(alert, role);
+}
+
+/** Alarms that must be heard now: those for which a board did not have to sound before, or that were not as bad. */
+export function newlyUrgent(
+  before: ReadonlyMap<string, Alert>,
+  after: ReadonlyMap<string, Alert>,
+  role: ActingRole,
+): Alert[] {
   const urgent: Alert[] = [];
   for (const alert of after.values()) {
     const known = before.get(alert.alert_id);
     if (alert === known || !demandsPerson(alarmLevel(alert))) continue;
     const worseNow = known !== undefined && rankOf(alarmLevel(alert)) > rankOf(alarmLevel(known));
-    const calledBefore = known !== undefined && isUnacknowledged(known);
-    if (worseNow || (isUnacknowledged(alert) && !calledBefore)) urgent.push(alert);
+    const calledBefore = known !== undefined && mustSound(known, role);
+    if (worseNow || (mustSound(alert, role) && !calledBefore)) urgent.push(alert);
   }
   return mostUrgentFirst(urgent);
+}
+
+/** All that a page lets hear stays at or below one sound in so long: more is noise, and noise gets switched off. */
+export const SOUND_EVERY_MS = 10_000;
+/** An alarm that waits sounds again this often. Assumed: often enough for a return from the coffee machine. */
+export const SOUND_AGAIN_MS = 15_000;
+
+/** What there is to hear, by a clock that is never set. */
+export interface Hearing {
+  /** An alarm rose, and has not been heard yet. */
+  readonly news: boolean;
+  /** An alarm waits for this board's role. */
+  readonly waiting: boolean;
+  /** The page went blind, and has not said so yet. */
+  readonly blind: boolean;
+  /** When anything sounded last; null: never. */
+  readonly sounded_ms: number | null;
+}
+
+/** The next sound and when it is due; null: silence. What is due earlier than now is due now. */
+export function nextSound(hearing: Hearing): { sound: "alarm" | "blind"; at_ms: number } | null {
+  const since_ms = hearing.sounded_ms ?? -Infinity;
+  if (hearing.news) return { sound: "alarm", at_ms: since_ms + SOUND_EVERY_MS };
+  if (hearing.blind) return { sound: "blind", at_ms: since_ms + SOUND_EVERY_MS };
+  return hearing.waiting ? { sound: "alarm", at_ms: since_ms + SOUND_AGAIN_MS } : null;
 }
 
 /** Silence, coverage, instruments, the cab's equipment: about the watching, not about a pack. */
@@ -61,8 +109,8 @@ export function isShelved(alert: Alert, nowMs: number): boolean {
   return alert.shelved_until_ms !== null && nowMs < alert.shelved_until_ms;
 }
 
-/** In which role an account's people acknowledge; null: they look only. */
-export function actingRole(accountRole: string): "dispatcher" | "safety lead" | null {
+/** In which role an account's people acknowledge. */
+export function actingRole(accountRole: string): ActingRole {
   if (accountRole === "safety") return "safety lead";
   return accountRole === "dispatcher" || accountRole === "administrator" ? "dispatcher" : null;
 }

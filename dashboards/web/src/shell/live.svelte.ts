@@ -1,6 +1,6 @@
 /** The one connection that keeps every page live, and what is known when it breaks. */
 
-import { newlyUrgent } from "../core/alarms";
+import { type ActingRole, newlyUrgent } from "../core/alarms";
 import type { Alert, Board, Intake, PackRow, StreamEvent, Vehicle } from "../core/contract";
 import { EMPTY_BOARD, type LiveBoard, applied } from "../core/liveboard";
 import { ApiError, api } from "./api";
@@ -33,10 +33,12 @@ class Live {
   #failures = 0;
   /** The board on this page leads up to the stream: a new connection has to send a whole one first, a resumed one not. */
   #current = false;
+  #role: ActingRole = null;
   #onUrgent: UrgentListener = () => undefined;
 
-  /** Connects, and stays connected until the returned function is called. */
-  start(onUrgent: UrgentListener): () => void {
+  /** Connects, and stays connected until the returned function is called. `onUrgent`: of what `role` must hear. */
+  start(role: ActingRole, onUrgent: UrgentListener): () => void {
+    this.#role = role;
     this.#onUrgent = onUrgent;
     this.connection = "connecting";
     this.#connect();
@@ -98,7 +100,7 @@ class Live {
     const before = this.board;
     this.board = applied(before, events);
     if (this.board.alerts === before.alerts) return;
-    const urgent = newlyUrgent(before.alerts, this.board.alerts);
+    const urgent = newlyUrgent(before.alerts, this.board.alerts, this.#role);
     if (urgent.length > 0) this.#onUrgent(urgent);
   }
 

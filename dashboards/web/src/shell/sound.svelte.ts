@@ -1,12 +1,23 @@
 /** The alarm that can be heard. A browser plays nothing until the page was touched, and the page says so. */
 
-/** Unacknowledged alarms sound again this often (assumed: often enough for a return from the coffee machine). */
-const REPEAT_MS = 15_000;
+import { type Hearing, nextSound } from "../core/alarms";
+
+const PITCHES_HZ = {
+  /** Three rising pairs. */
+  alarm: [740, 988, 740, 988, 740, 988],
+  /** One low tone. */
+  blind: [220],
+  /** What an alarm will come out of. */
+  armed: [880],
+} as const;
+const LENGTH_S = { alarm: 0.16, blind: 0.7, armed: 0.08 } as const;
 
 class Sound {
   /** True only while the browser really plays. */
   armed = $state(false);
   #context: AudioContext | null = null;
+  #hearing: Hearing = { news: false, waiting: false, blind: false, sounded_ms: null };
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   async arm(): Promise<void> {
     if (this.#context === null) {
@@ -16,7 +27,8 @@ class Sound {
     }
     await this.#context.resume();
     this.armed = this.#context.state === "running";
-    if (this.armed) this.#beeps([880], 0.08);
+    if (this.armed && !this.#hearing.waiting) this.#sound("armed");
+    this.hear(this.#hearing.waiting ? { news: true } : {});
   }
 
   async disarm(): Promise<void> {
@@ -24,20 +36,23 @@ class Sound {
     this.armed = false;
   }
 
-  /** Three rising pairs: an alarm. */
-  alarm(): void {
-    this.#beeps([740, 988, 740, 988, 740, 988], 0.16);
+  /** What there is to hear changed: it sounds as soon as it may, and again for as long as an alarm waits. */
+  hear(change: Partial<Omit<Hearing, "sounded_ms">>): void {
+    this.#hearing = { ...this.#hearing, ...change };
+    clearTimeout(this.#timer);
+    const next = this.armed ? nextSound(this.#hearing) : null;
+    if (next === null) return;
+    const in_ms = next.at_ms - performance.now();
+    // At once without a timer: a hidden tab's timers are slow.
+    if (in_ms <= 0) this.#sound(next.sound);
+    else this.#timer = setTimeout(() => this.hear({}), in_ms);
   }
 
-  /** One low tone: this page is blind. */
-  blind(): void {
-    this.#beeps([220], 0.7);
-  }
-
-  /** Sounds again and again until stopped. */
-  repeatAlarm(): () => void {
-    const timer = setInterval(() => this.alarm(), REPEAT_MS);
-    return () => clearInterval(timer);
+  #sound(which: keyof typeof PITCHES_HZ): void {
+    this.#beeps(PITCHES_HZ[which], LENGTH_S[which]);
+    this.#hearing = { ...this.#hearing, sounded_ms: performance.now() };
+    if (which === "alarm") this.hear({ news: false });
+    if (which === "blind") this.hear({ blind: false });
   }
 
   #beeps(pitches_hz: readonly number[], length_s: number): void {
