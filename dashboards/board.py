@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dashboards.change_log import Key
     from dashboards.motion import Motion
+    from dashboards.tunnels import Tunnels
     from registry.enrolment import Assignment
     from registry.records import Alert
     from telemetry.samples import PositionFix, ReceivedBatch
@@ -71,7 +72,7 @@ class Changes:
 class LiveBoard:
     """Feed it with `observe*` and `refresh_assignments`; read it with `snapshot` and `changes_since`."""
 
-    def __init__(self, *, now_ms: int) -> None:
+    def __init__(self, *, now_ms: int, tunnels: Tunnels | None = None) -> None:
         self._now_ms = now_ms
         self._log = ChangeLog()
         self._units: dict[str, UnitState] = {}
@@ -83,7 +84,7 @@ class LiveBoard:
         self._rows: dict[str, PackRow] = {}
         self._due_ms: dict[str, float] = {}
         """When each row changes by the passing of time alone; -inf = remake it."""
-        self._vehicles = Vehicles()
+        self._vehicles = Vehicles(tunnels)
         self._alerts: dict[str, Alert] = {}
         self._closed: dict[str, Alert] = {}
         self._alerts_of: dict[str, dict[str, Alert]] = {}

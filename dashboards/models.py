@@ -83,6 +83,16 @@ class PackRow(Model):
     """By the cloud's engine, beside it; `level` is the higher of both."""
 
 
+class Tunnel(Model):
+    """A road tunnel that the operator's file names."""
+
+    name: str
+    state: Literal["inside", "ahead"]
+    """`inside` also for a vehicle whose fixes ended before the portal, for as long as the tunnel takes."""
+    distance_m: int
+    """To its portal; 0 inside."""
+
+
 class Vehicle(Model):
     """Where a vehicle was last."""
 
@@ -97,6 +107,8 @@ class Vehicle(Model):
     fixed_at_ms: int | None
     online: bool
     """Something was heard of it within a minute."""
+    tunnel: Tunnel | None = None
+    """null: in none and before none, or nobody knows."""
 
 
 class Alert(Model):

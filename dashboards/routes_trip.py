@@ -15,6 +15,7 @@ from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.signed_links import LinkRefusedError
 from dashboards.trip_models import TripState, TripTexts
 from dashboards.trip_state import fresh_at_ms, trip_stage, waits_for_driver
+from dashboards.tunnels import situation_there
 from registry.errors import RefusedError
 from registry.kinds import Level, Role
 from registry.response_kinds import Language, Situation, Stage
@@ -77,8 +78,11 @@ async def state(trip: Driven, house: House) -> Response:
             "vehicle_name": next((row.name for row in view.vehicles), trip.vehicle_id),
             "custody_signed": trip.custody_signed_at is not None,
             "stage": stage,
-            "situation": situation_of(
-                view.motion, said=trip.situation, said_at_ms=to_ms_or_none(trip.situation_at), now_ms=now_ms
+            "situation": situation_there(
+                situation_of(
+                    view.motion, said=trip.situation, said_at_ms=to_ms_or_none(trip.situation_at), now_ms=now_ms
+                ),
+                None if where is None else where.tunnel,
             ),
             "moving": view.motion is not None and view.motion.moving,
             "evaluated_at_ms": min(known_ms) if known_ms and len(known_ms) == len(fresh_ms) else None,

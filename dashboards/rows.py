@@ -61,6 +61,17 @@ class PackRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelRow:
+    """The tunnel that a vehicle is in, or comes to."""
+
+    name: str
+    state: str
+    """inside, or ahead."""
+    distance_m: int
+    """To its portal; 0 inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VehicleRow:
     """Where a vehicle was last, and whether anything was heard of it lately."""
 
@@ -73,6 +84,7 @@ class VehicleRow:
     heading_deg: float | None
     fixed_at_ms: int | None
     online: bool
+    tunnel: TunnelRow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from dashboards.motion import step
 from dashboards.rows import VehicleRow
+from dashboards.tunnels import Tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dashboards.motion import Motion
+    from dashboards.tunnels import Passage
     from telemetry.samples import PositionFix
 
 ONLINE_WITHIN_MS = 60_000
@@ -20,9 +22,9 @@ ONLINE_WITHIN_MS = 60_000
 class Vehicles:
     """Names come from the registry, fixes and signs of life from the wire; rows are made when somebody looks."""
 
-    __slots__ = ("_fixes", "_heard_ms", "_motions", "_moved", "_names", "rows")
+    __slots__ = ("_fixes", "_heard_ms", "_motions", "_moved", "_names", "_passages", "_tunnels", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, tunnels: Tunnels | None = None) -> None:
         self.rows: dict[str, VehicleRow] = {}
         self._names: dict[str, tuple[str, str]] = {}
         self._fixes: dict[str, PositionFix] = {}
@@ -30,6 +32,9 @@ class Vehicles:
         self._heard_ms: dict[str, int] = {}
         self._moved: set[str] = set()
         """Gateways whose vehicle's row is out of date."""
+        self._tunnels = tunnels or Tunnels()
+        self._passages: dict[str, Passage] = {}
+        """By gateway, of vehicles in a tunnel or before one."""
 
     def rename(self, names: Mapping[str, tuple[str, str]]) -> list[str]:
         """Take over (vehicle id, name) by gateway. Returns the gateways whose rows are gone."""
@@ -68,11 +73,13 @@ class Vehicles:
 
     def make_rows(self, now_ms: int) -> Iterable[str]:
         """Bring `rows` up to now_ms; the gateways whose rows changed."""
+        self._pass_tunnels()
         changed = []
         for gateway_id, (vehicle_id, name) in self._names.items():
             online = now_ms - self._heard_ms.get(gateway_id, -ONLINE_WITHIN_MS - 1) <= ONLINE_WITHIN_MS
             known = self.rows.get(gateway_id)
-            if known is not None and known.online == online and gateway_id not in self._moved:
+            passage = self._passages.get(gateway_id)
+            if known is not None and known.online == online and passage is None and gateway_id not in self._moved:
                 continue
             fix = self._fixes.get(gateway_id)
             row = VehicleRow(
@@ -85,12 +92,23 @@ class Vehicles:
                 heading_deg=None if fix is None else _tenths(fix.heading_deg),
                 fixed_at_ms=None if fix is None else fix.fixed_at_ms,
                 online=online,
+                tunnel=None if passage is None else passage.at(now_ms),
             )
             if row != known:
                 self.rows[gateway_id] = row
                 changed.append(gateway_id)
         self._moved.clear()
         return changed
+
+    def _pass_tunnels(self) -> None:
+        """What the newest fixes say of tunnels."""
+        moved = [gateway_id for gateway_id in self._moved if gateway_id in self._fixes]
+        passages = self._tunnels.passages([self._fixes[gateway_id] for gateway_id in moved])
+        for gateway_id, passage in zip(moved, passages, strict=True):
+            if passage is None:
+                self._passages.pop(gateway_id, None)
+            else:
+                self._passages[gateway_id] = passage
 
 
 def _tenths(value: float | None) -> float | None:

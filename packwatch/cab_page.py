@@ -21,6 +21,7 @@ import dashboards
 from dashboards.front_end import FrontEnd
 from dashboards.guard import SECURITY_HEADERS
 from dashboards.motion import Motion, situation_of, step
+from dashboards.tunnels import Passage, Tunnels, situation_there
 from gateway.driver_state import oldest_evaluation_ms, vehicle_stage
 from gateway.siren import SirenState
 from gateway.wall_clock import wall_ms
@@ -80,7 +81,14 @@ class CabPage:
     """The page's state and answers; `app` serves them. Calls come from the gateway's event loop."""
 
     def __init__(
-        self, cab: Cab, *, token: str, vehicle_name: str, language: Language, emergency_number: str | None
+        self,
+        cab: Cab,
+        *,
+        token: str,
+        vehicle_name: str,
+        language: Language,
+        emergency_number: str | None,
+        tunnels: Tunnels | None = None,
     ) -> None:
         self._cab = cab
         self._token = token.encode()
@@ -90,6 +98,8 @@ class CabPage:
         self._phrases = TablePhrases()
         self._fix: PositionFix | None = None
         self._motion: Motion | None = None
+        self._tunnels = tunnels or Tunnels()
+        self._passage: Passage | None = None
         self._said: tuple[Situation, int] | None = None
         self._seen: dict[str, Level] = {}
         """Levels below the siren's that the driver acknowledged."""
@@ -107,6 +117,7 @@ class CabPage:
         """Where the vehicle is."""
         if self._fix is None or fix.fixed_at_ms >= self._fix.fixed_at_ms:
             self._fix, self._motion = fix, step(self._motion, fix)
+            (self._passage,) = self._tunnels.passages([fix])
 
     def state(self, now_ms: int) -> dict[str, Any]:
         """As dashboards' TripState has it."""
@@ -121,7 +132,10 @@ class CabPage:
             "vehicle_name": self._vehicle_name,
             "custody_signed": False,
             "stage": vehicle_stage(levels, evaluated_ms, siren, now_ms),
-            "situation": situation_of(self._motion, said=said, said_at_ms=said_at_ms, now_ms=now_ms),
+            "situation": situation_there(
+                situation_of(self._motion, said=said, said_at_ms=said_at_ms, now_ms=now_ms),
+                None if self._passage is None else self._passage.at(now_ms),
+            ),
             "moving": self._motion is not None and self._motion.moving,
             "evaluated_at_ms": oldest_evaluation_ms(levels, evaluated_ms),
             "simulation": self._cab.cab_simulated(),

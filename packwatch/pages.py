@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from alerts.incidents import IncidentDesk
 from dashboards.app import create_app
+from dashboards.counties import CountyNumbersError
 from ingest.stores.contract import StoreUnavailableError
+from packwatch.operator_files import COUNTY_NUMBERS
 from packwatch.paging import check_address, vapid_key
 from packwatch.phrases import TablePhrases
+from packwatch.settings import SettingsError
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
     from packwatch.settings import Settings
     from registry.registry import Registry
 
-COUNTY_NUMBERS = "county-numbers.toml"
-"""In the data directory: ten-digit lines of 911 centres, as somebody found them out."""
-
 
 def build_pages(
     settings: Settings,
@@ -39,24 +39,27 @@ def build_pages(
     shutdown: asyncio.Event,
     health: Callable[[], str | None],
 ) -> FastAPI:
-    """What `up` and `dashboard` serve alike."""
+    """What `up` and `dashboard` serve alike. Raises SettingsError."""
     key = vapid_key(settings, credentials)
-    return create_app(
-        registry=registry,
-        board=board,
-        history=history,
-        alert_desk=alert_desk,
-        incident_desk=IncidentDesk(registry, alert_desk),
-        enroller=enroller,
-        phrases=TablePhrases(),
-        session_secret=credentials.session_key,
-        service_token=credentials.service_token,
-        shutdown=shutdown,
-        allowed_hosts=settings.public_hosts,
-        county_numbers=settings.data_dir / COUNTY_NUMBERS,
-        https=settings.https,
-        push_key=None if key is None else key.public,
-        check_address=check_address,
-        health=health,
-        try_again_on=[StoreUnavailableError],
-    )
+    try:
+        return create_app(
+            registry=registry,
+            board=board,
+            history=history,
+            alert_desk=alert_desk,
+            incident_desk=IncidentDesk(registry, alert_desk),
+            enroller=enroller,
+            phrases=TablePhrases(),
+            session_secret=credentials.session_key,
+            service_token=credentials.service_token,
+            shutdown=shutdown,
+            allowed_hosts=settings.public_hosts,
+            county_numbers=settings.data_dir / COUNTY_NUMBERS,
+            https=settings.https,
+            push_key=None if key is None else key.public,
+            check_address=check_address,
+            health=health,
+            try_again_on=[StoreUnavailableError],
+        )
+    except CountyNumbersError as error:
+        raise SettingsError(str(error)) from error

@@ -27,8 +27,9 @@ from packwatch.enrolling import FleetEnroller
 from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import PagesHistory
 from packwatch.intake import Meter
+from packwatch.operator_files import read_tunnels
 from packwatch.pages import build_pages
-from packwatch.paging import build_paging
+from packwatch.paging import build_drilling, build_paging
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.simulating import run_vehicles, scenario_by_name
@@ -65,7 +66,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         await broker.start()
 
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
-        board = LiveBoard(now_ms=_now_ms())
+        board = LiveBoard(now_ms=_now_ms(), tunnels=read_tunnels(settings))
         desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
         crew = Crew()
         house.push_async_callback(crew.dismiss)
@@ -126,6 +127,8 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("alerts", alerts.run())
         crew.start("sender", sender.run())
         crew.start("paging", desk.run())
+        if drilling := build_drilling(settings, registry=registry, sender=sender):
+            crew.start("drills", drilling.run())
         crew.start("rules", rules.run(alerts.use_rules))
         crew.start("ingest", ingest.run())
         crew.start("board", keeper.run())

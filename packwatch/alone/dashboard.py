@@ -20,6 +20,7 @@ from packwatch.directory import Directory
 from packwatch.engine_watch import EngineWatch
 from packwatch.history import PagesHistory, RemoteHistory, history_token
 from packwatch.intake import Meter
+from packwatch.operator_files import read_tunnels
 from packwatch.pages import build_pages
 from packwatch.settings import SettingsError
 from packwatch.stores import is_shared, open_store
@@ -45,7 +46,7 @@ async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) 
         history = PagesHistory(source)
         crew = Crew()
         house.push_async_callback(crew.dismiss)
-        board = LiveBoard(now_ms=_now_ms())
+        board = LiveBoard(now_ms=_now_ms(), tunnels=read_tunnels(settings))
         directory = Directory(registry)
         await directory.refresh()
         engines = EngineWatch(settings.mqtt.access(), board)

@@ -80,6 +80,7 @@ def _serve_page(settings: Settings, address: HostPort, gateway: GatewayService, 
     # Here, since a gateway without a page needs no web server in its memory.
     from packwatch.addresses import listen  # noqa: PLC0415
     from packwatch.cab_page import CabPage, cab_token  # noqa: PLC0415
+    from packwatch.operator_files import read_tunnels  # noqa: PLC0415
     from packwatch.web_server import WebServer  # noqa: PLC0415
 
     cab = settings.gateway.cab
@@ -89,6 +90,7 @@ def _serve_page(settings: Settings, address: HostPort, gateway: GatewayService, 
         vehicle_name=settings.gateway.gateway_id,
         language=cab.language,
         emergency_number=cab.emergency_number,
+        tunnels=read_tunnels(settings),
     )
     gateway.on_fix = page.observe_fix
     listener = listen(address, "the driver's page", "gateway.cab.page,")

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from dashboards.board import LiveBoard
+from dashboards.rows import TunnelRow
 from dashboards.signed_links import SignedLinks
 from dashboards.trips import TripLinks, new_nonce, open_trip
+from dashboards.tunnels import Tunnel, Tunnels
 from registry.audit import PROGRAM
 from registry.errors import ConflictError, RefusedError
 from registry.kinds import AlertKind, AlertState, Level
@@ -196,6 +199,25 @@ async def test_who_drives_cannot_say_parked(stranger, trip, board, clock, make_b
     answer = await stranger.post("/api/trip/situation", json={"situation": "parked"}, headers=signed(trip))
     assert answer.status_code == 200
     assert (await stranger.get("/api/trip/state", headers=signed(trip))).json()["situation"] == "parked"
+
+
+class TestInATunnel:
+    @pytest.fixture
+    def board(self, clock):
+        ends = ((40.010, -105.27), (40.020, -105.27))
+        tunnel = Tunnel(name="Ridge", road="I-70", portals_deg=ends, length_m=1200, source="s", checked_on="2026-11-01")
+        return LiveBoard(now_ms=clock.ms, tunnels=Tunnels([tunnel]))
+
+    async def test_who_drives_is_told_to_leave_it_and_the_board_names_it(
+        self, stranger, trip, board, clock, make_batch
+    ):
+        board.observe([make_batch(COOL)])
+        board.observe_positions([fix_at(clock, speed_m_s=15.0)])
+        assert (await stranger.get("/api/trip/state", headers=signed(trip))).json()["situation"] == "tunnel"
+        (vehicle,) = (row for row in board.snapshot(clock.ms).vehicles if row.vehicle_id == "truck-1")
+        assert vehicle.tunnel == TunnelRow(name="Ridge, I-70", state="inside", distance_m=0)
+        clock.ms += 200_000
+        assert (await stranger.get("/api/trip/state", headers=signed(trip))).json()["situation"] == "driving"
 
 
 async def test_the_drivers_word_is_once_and_for_what_the_vehicle_carries(  # noqa: PLR0917

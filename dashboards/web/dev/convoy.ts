@@ -144,6 +144,7 @@ export function vehicleOf(index: number, nowMs: number, startMs: number): Vehicl
     heading_deg: base.heading_deg,
     fixed_at_ms: nowMs - 2_000,
     online: index !== 2,
+    tunnel: null,
   };
 }
 

@@ -64,6 +64,7 @@ test("places, headings and motion", () => {
     heading_deg: 359,
     fixed_at_ms: NOW_MS,
     online: true,
+    tunnel: null,
   };
   expect(placeWords(vehicle)).toBe("41.8781° N 87.6298° W");
   expect(placeWords({ ...vehicle, latitude_deg: null })).toBeNull();

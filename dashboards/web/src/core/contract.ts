@@ -50,6 +50,14 @@ export interface PackRow {
   readonly level_here: Level | null;
 }
 
+/** A road tunnel that the operator's file names. */
+export interface Tunnel {
+  readonly name: string;
+  readonly state: "inside" | "ahead";
+  /** To its portal; 0 inside. */
+  readonly distance_m: number;
+}
+
 export interface Vehicle {
   readonly vehicle_id: string;
   readonly name: string;
@@ -61,6 +69,8 @@ export interface Vehicle {
   readonly heading_deg: number | null;
   readonly fixed_at_ms: number | null;
   readonly online: boolean;
+  /** The road tunnel that it is in, or comes to; null: none, or nobody knows. */
+  readonly tunnel: Tunnel | null;
 }
 
 /** One pack, one cause, one life. */
