@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from registry.incident_records import Incident
+    from registry.kinds import CallOutcome, CallTo
     from registry.records import Account, Alert
     from registry.registry import Registry
     from registry.roles import Hand
@@ -66,6 +67,18 @@ def comment(incident: Incident, hand: Hand, text: str) -> IncidentEvent:
     if not text.strip():
         raise RefusedError("the comment is missing")
     return _event(incident, hand, "comment", comment=text)
+
+
+def call(incident: Incident, hand: Hand, to: CallTo, outcome: CallOutcome, note: str) -> IncidentEvent:
+    """A call and what came of it, on a closed incident too: one that was answered is an action, others are none."""
+    return _event(incident, hand, f"call {outcome}", regarding=to, comment=note or None)
+
+
+def note_place(incident: Incident, hand: Hand, text: str) -> IncidentEvent:
+    """Where it is, as somebody there says: road, direction, mile marker, tunnel, people near."""
+    if not text.strip():
+        raise RefusedError("the place is missing")
+    return _event(incident, hand, "place", comment=text)
 
 
 def _check_open(incident: Incident) -> None:
@@ -131,6 +144,14 @@ class IncidentDesk:
     async def comment(self, incident_id: str, hand: Hand, text: str) -> Incident:
         """As the step; what came meanwhile does not matter."""
         return await self._change(incident_id, lambda incident: comment(incident, hand, text), None)
+
+    async def call(self, incident_id: str, hand: Hand, *, to: CallTo, outcome: CallOutcome, note: str) -> Incident:
+        """As the step; what came meanwhile does not matter."""
+        return await self._change(incident_id, lambda incident: call(incident, hand, to, outcome, note), None)
+
+    async def note_place(self, incident_id: str, hand: Hand, text: str) -> Incident:
+        """As the step; what came meanwhile does not matter."""
+        return await self._change(incident_id, lambda incident: note_place(incident, hand, text), None)
 
     async def close(self, incident_id: str, hand: Hand, *, version: int, reason: str, authority: str) -> Incident:
         """Close its alerts that are open, all of which the role may close, and the incident with the last of them.

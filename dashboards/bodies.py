@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from dashboards.models import Model
-from registry.kinds import ChannelKind, Chemistry, PackClass
+from registry.kinds import CallOutcome, CallTo, ChannelKind, Chemistry, PackClass
 from registry.response_kinds import Language, Situation
 from registry.trip_records import DutyAction
 
@@ -74,6 +74,14 @@ class Remark(Model):
     comment: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
 
 
+class Call(Model):
+    """Whom somebody called, and what came of it."""
+
+    to: CallTo
+    outcome: CallOutcome
+    note: Comment = ""
+
+
 class Enrolment(Model):
     """A unit on a pack, behind a gateway. Doing it again changes nothing."""
 
@@ -87,6 +95,8 @@ class Enrolment(Model):
     capacity_ah: float | None = None
     series_count: int | None = None
     max_operating_temperature_c: float | None = None
+    state_of_charge_pct: Annotated[float, Field(ge=0, le=100)] | None = None
+    """As it is now; given again, it replaces what was noted before."""
     unit_id: Identifier
     report_interval_s: float = 10.0
     temperature_channels: int

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dashboards.rows import Intake
     from registry.enrolment import Enrolment
     from registry.incident_records import Incident
+    from registry.kinds import CallOutcome, CallTo
     from registry.records import Alert
     from registry.response_kinds import Language, Situation, Stage
     from registry.roles import Hand
@@ -128,6 +129,10 @@ class IncidentDesk(Protocol):
     async def decline(self, incident_id: str, hand: Hand, *, version: int) -> Incident: ...
 
     async def comment(self, incident_id: str, hand: Hand, text: str) -> Incident: ...
+
+    async def call(self, incident_id: str, hand: Hand, *, to: CallTo, outcome: CallOutcome, note: str) -> Incident: ...
+
+    async def note_place(self, incident_id: str, hand: Hand, text: str) -> Incident: ...
 
     async def close(self, incident_id: str, hand: Hand, *, version: int, reason: str, authority: str) -> Incident: ...
 

@@ -49,7 +49,7 @@ async def of_alert(alert_id: AlertKey, house: House) -> Response:
     incident = await to_thread.run_sync(house.registry.incident_of_alert, alert_id)
     if incident is None:
         raise HTTPException(404, "That alert is in no incident.")
-    return json_answer(await _sheet(incident, house))
+    return json_answer(await sheet_of(incident, house))
 
 
 @router.get(
@@ -61,7 +61,7 @@ async def of_alert(alert_id: AlertKey, house: House) -> Response:
 )
 async def emergency(incident_id: IncidentKey, house: House) -> Response:
     """Whom to call, and what those who come have to know."""
-    return json_answer(await _sheet(await to_thread.run_sync(house.registry.incident, incident_id), house))
+    return json_answer(await sheet_of(await to_thread.run_sync(house.registry.incident, incident_id), house))
 
 
 @router.post(
@@ -98,7 +98,7 @@ async def shared_sheet(request: Request, house: House) -> Response:
         house.trips.links.refusals[f"sheet {error.reason}"] += 1
         status = 410 if error.reason == "expired" else 401
         raise HTTPException(status, str(error), {"x-packwatch-refusal": error.reason}) from error
-    return json_answer(await _sheet(await to_thread.run_sync(house.registry.incident, incident_id), house))
+    return json_answer(await sheet_of(await to_thread.run_sync(house.registry.incident, incident_id), house))
 
 
 @router.get(
@@ -185,7 +185,8 @@ def _report(row: ReportRow) -> dict[str, object]:
     }
 
 
-async def _sheet(incident: Incident, house: Context) -> dict[str, object]:
+async def sheet_of(incident: Incident, house: Context) -> dict[str, object]:
+    """The sheet of an incident as it is now."""
     vehicle_id = incident.vehicle_id
     on_board = house.board.vehicle(vehicle_id or "", house.now_ms())  # no vehicle is called so: nothing is on it
 

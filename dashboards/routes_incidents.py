@@ -9,7 +9,7 @@ from fastapi import Path as PathParameter
 
 from dashboards.acting import hand_of
 from dashboards.answers import json_answer, only_known_parameters, problems
-from dashboards.bodies import Close, HandOver, Remark, Version
+from dashboards.bodies import Call, Close, HandOver, Remark, Version
 from dashboards.context import Context, House
 from dashboards.incident_models import Incident, IncidentEvent, PersonHere, ReignitionWatch
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
@@ -40,7 +40,7 @@ def incidents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Incidents, those that opened last first."""
-    return json_answer(_rows(house.registry.incidents(state=state, limit=limit, offset=offset), house))
+    return json_answer(incident_rows(house.registry.incidents(state=state, limit=limit, offset=offset), house))
 
 
 @router.get(
@@ -143,6 +143,23 @@ async def comment(incident_id: IncidentKey, body: Remark, account: Person, house
     return await _told(house.incident_desk.comment(incident_id, hand, body.comment.strip()), house)
 
 
+@router.post("/incidents/{incident_id}/call", operation_id="noteIncidentCall", response_model=Incident, responses=_STEP)
+async def call(incident_id: IncidentKey, body: Call, account: Person, house: House) -> Response:
+    """Keep whom you called and what came of it. Only a call that was answered counts as something done."""
+    hand = hand_of(account, house)
+    step = house.incident_desk.call(incident_id, hand, to=body.to, outcome=body.outcome, note=body.note.strip())
+    return await _told(step, house)
+
+
+@router.post(
+    "/incidents/{incident_id}/place", operation_id="noteIncidentPlace", response_model=Incident, responses=_STEP
+)
+async def place(incident_id: IncidentKey, body: Remark, account: Person, house: House) -> Response:
+    """Keep where it is, as somebody there says: road, direction, mile marker, tunnel, people near."""
+    hand = hand_of(account, house)
+    return await _told(house.incident_desk.note_place(incident_id, hand, body.comment.strip()), house)
+
+
 @router.post("/incidents/{incident_id}/close", operation_id="closeIncident", response_model=Incident, responses=_STEP)
 async def close(incident_id: IncidentKey, body: Close, account: Person, house: House) -> Response:
     """End all of its alerts, with a reason; what was `critical` in the safety role only, naming who released it."""
@@ -159,11 +176,12 @@ async def _told(step: Awaitable[IncidentRecord], house: Context) -> Response:
         incident = await step
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
-    (row,) = await to_thread.run_sync(_rows, [incident], house)
+    (row,) = await to_thread.run_sync(incident_rows, [incident], house)
     return json_answer(row)
 
 
-def _rows(found: Sequence[IncidentRecord], house: Context) -> list[dict[str, Any]]:
+def incident_rows(found: Sequence[IncidentRecord], house: Context) -> list[dict[str, Any]]:
+    """Incidents as the API tells them."""
     alerts = house.registry.incident_alerts([each.incident_id for each in found])
     people = {each.account_id: _person(each) for each in house.registry.accounts()}
     return [

@@ -13,7 +13,7 @@ from registry.database import Database
 from registry.errors import ConflictError, NotFoundError
 from registry.gathering import RISES, note
 from registry.incident_records import Incident, IncidentAlert, IncidentEvent
-from registry.kinds import AlertKind, IncidentState, Level, Role
+from registry.kinds import AlertKind, CallOutcome, IncidentState, Level, Role
 from registry.records import Alert, AlertEvent, Gateway
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _known(session: Session, incident_id: str) -> Incident:
     return incident
 
 
-_ACTS = frozenset({"comment", "act"})
-"""To take an incident on, or to hand it over, does nothing about the fire yet."""
+_ACTS = frozenset({"comment", "act", f"call {CallOutcome.ANSWERED}"})
+"""To take an incident on, to hand it over, or to call in vain does nothing about the fire yet."""
 
 
 def _alert_happenings(session: Session, incident_id: str) -> Iterator[CaseEvent]:

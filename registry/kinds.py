@@ -89,6 +89,24 @@ class IncidentState(StrEnum):
     CLOSED = "closed"
 
 
+class CallTo(StrEnum):
+    """Whom a person called about an incident."""
+
+    DRIVER = "driver"
+    RESPONDERS = "911"
+    """The 911 centre of the county, or one's own that transfers."""
+    EMERGENCY_NUMBER = "emergency number"
+    """The number on the shipping paper (49 CFR 172.604)."""
+
+
+class CallOutcome(StrEnum):
+    """What came of a call."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no answer"
+    LEFT_MESSAGE = "left message"
+
+
 class ChannelKind(StrEnum):
     """What one measured column looks at."""
 
