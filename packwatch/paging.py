@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from alerts.paging.channels.board import Board
@@ -15,6 +15,8 @@ from alerts.paging.channels.push import Push, VapidKey
 from alerts.paging.channels.telephony import HttpTelephony, Sms, Voice, parse_phone_number
 from alerts.paging.channels.webhook import Webhook
 from alerts.paging.desk import Desk
+from alerts.paging.drilling import Drilling
+from alerts.paging.drills import DrillPolicy
 from alerts.paging.sender import Sender
 from packwatch.data_dir import lease_holder
 from registry.paging_kinds import Channel
@@ -48,6 +50,20 @@ async def build_paging(
     sender = Sender(registry, channels, holder=lease_holder(settings.data_dir), base_url=settings.base_url(), now=_now)
     desk = Desk(registry, now=_now, queued=sender.wake, page_simulated=settings.paging.simulated)
     return desk, sender
+
+
+def build_drilling(settings: Settings, *, registry: Registry, sender: Sender) -> Drilling | None:
+    """Who holds the drills; None: nobody shall."""
+    drills = settings.paging.drills
+    if not drills.enabled:
+        return None
+    policy = DrillPolicy(
+        every=timedelta(days=drills.every_days),
+        from_hour=drills.from_hour,
+        until_hour=drills.until_hour,
+        proof_within=timedelta(seconds=drills.proof_within_s),
+    )
+    return Drilling(registry, policy, now=_now, queued=sender.wake)
 
 
 def vapid_key(settings: Settings, credentials: Credentials) -> VapidKey | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  pydantic reads it
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 
 class MailSection(BaseModel):
@@ -48,6 +48,29 @@ class TelephonySection(BaseModel):
     """What it asks for."""
 
 
+class DrillsSection(BaseModel):
+    """Drills that are sent by themselves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = True
+    """Whether they are sent."""
+    every_days: int = Field(default=28, ge=1, le=31)
+    """Days from a person's drill to the next one."""
+    from_hour: int = Field(default=9, ge=0, le=23)
+    """Who is always on duty gets none before this hour, in the person's own time zone."""
+    until_hour: int = Field(default=20, ge=1, le=23)
+    """Nor after this one."""
+    proof_within_s: float = Field(default=900.0, ge=60, le=86_400)
+    """Seconds for a proof, until the next way follows; after the last one the person counts as unreachable."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DrillsSection:
+        if self.from_hour >= self.until_hour:
+            raise ValueError("from_hour must be before until_hour")
+        return self
+
+
 class PagingSection(BaseModel):
     """How people are told of a critical alert."""
 
@@ -63,3 +86,5 @@ class PagingSection(BaseModel):
     """Web push."""
     telephony: TelephonySection = TelephonySection()
     """Calls and text messages."""
+    drills: DrillsSection = DrillsSection()
+    """Drills that are sent by themselves."""

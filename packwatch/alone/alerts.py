@@ -15,7 +15,7 @@ from packwatch.directory import Directory
 from packwatch.engine_watch import beat
 from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import RemoteHistory, history_token
-from packwatch.paging import build_paging
+from packwatch.paging import build_drilling, build_paging
 from packwatch.publishing import Publisher
 from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import is_shared, open_store
@@ -62,6 +62,8 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew.start("alerts", alerts.run())
         crew.start("sender", sender.run())
         crew.start("paging", desk.run())
+        if drilling := build_drilling(settings, registry=registry, sender=sender):
+            crew.start("drills", drilling.run())
         crew.start("rules", rules.run(alerts.use_rules))
         crew.start("stream", stream.run())
         crew.start("heartbeat", beat(publisher, stream, settings.groups, rules.status))
