@@ -249,15 +249,17 @@ class _Paging:
         ]
 
     def _role(self, role: Role, at_s: float, brought: str) -> Iterator[Page]:
-        """A role's pages: each recipient's channels, one group after the other until a device answers."""
+        """A role's pages: each recipient's channels, one group after the other until a device answers.
+
+        Who is flagged is paged as well, in case it arrives all the same; nobody waits for that.
+        """
         stop_s = self._acknowledged(role)
         if not self._is_due(at_s, stop_s):
             return
-        reachable = self._reachable(role, at_s)
-        if not reachable:
+        if not self._reachable(role, at_s):
             text = f"no {role} is on duty and reachable: the next role is paged at once"
             self.notices.append(Notice(at_s=at_s, text=text))
-        for recipient in reachable:
+        for recipient in self._on_duty(role, at_s):
             for group, channels in enumerate(recipient.channels):
                 due_s = at_s + group * self._policy.receipt_within_s
                 if not self._is_due(due_s, stop_s) or self._answered(recipient) < due_s:
@@ -290,13 +292,12 @@ class _Paging:
         keys = (self._key(recipient, channel) for channels in recipient.channels for channel in channels)
         return min((self._shown.get(key, inf) for key in keys), default=inf)
 
+    def _on_duty(self, role: Role, at_s: float) -> list[Recipient]:
+        return [each for each in self._case.recipients if each.role is role and each.from_s <= at_s < each.until_s]
+
     def _reachable(self, role: Role, at_s: float) -> list[Recipient]:
         flags = {each.recipient_id: each.why for each in self._known if isinstance(each, Flagged) and each.at_s < at_s}
-        return [
-            each
-            for each in self._case.recipients
-            if each.role is role and each.from_s <= at_s < each.until_s and flags.get(each.id) is None
-        ]
+        return [each for each in self._on_duty(role, at_s) if flags.get(each.id) is None]
 
     def _page(self, recipient: Recipient, group: int, number: int, at_s: float, reason: str) -> Page:
         channel = recipient.channels[group][number]

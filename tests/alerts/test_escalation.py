@@ -52,7 +52,7 @@ def shown(at_s, recipient, channel, number=1):
 
 
 def flagged(recipient, at_s=-1):
-    return Flagged(at_s=at_s, recipient_id=recipient.id, why="the last test call failed")
+    return Flagged(at_s=at_s, recipient_id=recipient.id, why="the last drill was missed")
 
 
 def case(*happenings, recipients=EVERYBODY):
@@ -152,12 +152,12 @@ TABLE = {
         185,
         [FIRST, "180: dora siren, dora voice"],
     ),
-    "a dispatcher who is flagged is skipped forward to the safety lead": (
+    "a dispatcher who is flagged is paged all the same, and the safety lead at once": (
         [flagged(DISPATCHER), raised(0), shown(1, DRIVER, "voice"), shown(1, SAFETY, "voice")],
         179,
-        ["0: dora siren, dora voice, sam voice"],
+        ["0: dora siren, dora voice, dan board, sam voice", "10: dan voice"],
     ),
-    "who is reachable again is paged again": (
+    "who is reachable again is waited for again": (
         [flagged(DISPATCHER, -9), Flagged(at_s=-1, recipient_id="dan", why=None), raised(0)],
         5,
         [FIRST],
@@ -165,7 +165,7 @@ TABLE = {
     "dispatcher and safety lead are flagged: the emergency contact at once": (
         [flagged(DISPATCHER), flagged(SAFETY), raised(0), shown(1, DRIVER, "voice")],
         5,
-        ["0: dora siren, dora voice, eve voice"],
+        ["0: dora siren, dora voice, dan board, sam voice, eve voice"],
     ),
     "nobody in the office is reachable: everyone, on every channel": (
         [flagged(DISPATCHER), flagged(SAFETY), flagged(EMERGENCY), raised(0), acknowledged(5, Role.DRIVER)],
