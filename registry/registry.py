@@ -9,6 +9,7 @@ from __future__ import annotations
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.audit import AuditLog
+from registry.devices import Devices
 from registry.drills import Drills
 from registry.duties import Duties
 from registry.incidents import Incidents
@@ -19,6 +20,7 @@ from registry.outbox import Outbox
 from registry.paging import Paging
 from registry.quarantine import Quarantine
 from registry.recipients import Recipients
+from registry.reviews import Reviews
 from registry.rules_log import RulesLog
 from registry.trips import Trips
 
@@ -39,5 +41,7 @@ class Registry(
     Trips,
     Duties,
     Drills,
+    Reviews,
+    Devices,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""
