@@ -16,7 +16,9 @@ from starlette.middleware.sessions import SessionMiddleware
 from dashboards import (
     routes_alerts,
     routes_board,
+    routes_devices,
     routes_emergency,
+    routes_guardianship,
     routes_incidents,
     routes_intake,
     routes_local,
@@ -173,6 +175,8 @@ def create_app(
         routes_local,
         routes_operation,
         routes_trip,
+        routes_devices,
+        routes_guardianship,
         routes_trips,
         routes_emergency,
         routes_paging,

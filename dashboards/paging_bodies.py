@@ -14,6 +14,8 @@ class Receipt(Model):
     """What a device did with a message."""
 
     state: Literal["shown", "acknowledged"]
+    device: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
+    """Which of the person's devices: the SHA-256 of its subscription's endpoint."""
 
 
 class CallReport(Model):

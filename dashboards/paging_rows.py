@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dashboards.rows import to_ms, to_ms_or_none
 
 if TYPE_CHECKING:
-    from registry.paging_records import Guardian, Page
+    from datetime import datetime
+
+    from registry.paging_records import Guardian, Page, PushDevice
     from registry.recipients import KnownRecipient
     from registry.roster import Gap
 
@@ -43,6 +45,18 @@ def recipient_row(known: KnownRecipient) -> dict[str, Any]:
         "duties": [
             {"id": duty.id, "from_ms": to_ms(duty.from_at), "until_ms": to_ms(duty.until_at)} for duty in known.duties
         ],
+    }
+
+
+def device_row(device: PushDevice, proved_at: datetime | None) -> dict[str, Any]:
+    """One of somebody's own devices. proved_at: when it last showed a message."""
+    return {
+        "device_id": device.device_id,
+        "label": device.label,
+        "added_at_ms": to_ms(device.added_at),
+        "proved_at_ms": to_ms_or_none(proved_at),
+        "failed_at_ms": to_ms_or_none(device.failed_at),
+        "failed_why": device.failed_why,
     }
 
 

@@ -17,7 +17,6 @@ from dashboards.paging_bodies import (
     NewGuardian,
     NewRecipient,
     Receipt,
-    Subscription,
     WayBody,
 )
 from dashboards.paging_rows import gap_row, guardian_row, page_row, recipient_row
@@ -57,6 +56,8 @@ def of_message(message_id: MessageId, request: Request, house: House) -> None:
 async def receipt(message_id: MessageId, body: Receipt, house: House) -> Response:
     """A device says that it showed a message, or that its person answered. The message's token is the bearer token."""
     pages = await to_thread.run_sync(_note, house, message_id, PageState(body.state), "device")
+    if body.device is not None:
+        await to_thread.run_sync(house.registry.note_device, message_id, body.device, house.now())
     if body.state == "acknowledged":
         await _acknowledge(house, pages)
     return Response(status_code=204)
@@ -209,22 +210,6 @@ def accept_guardian(guardian_id: int, account: Person, house: House) -> Response
         )
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
-
-
-@router.post("/push/devices", operation_id="addPushDevice", status_code=201, responses=problems(404, 422))
-def add_device(body: Subscription, account: Person, house: House) -> Response:
-    """This browser takes web pushes for the person who is signed in."""
-    person = _own(account, house)
-    house.registry.add_push_device(
-        person.recipient_id,
-        endpoint=body.endpoint,
-        p256dh=body.p256dh,
-        auth=body.auth,
-        label=body.label,
-        now=house.now(),
-        by=account_actor(account),
-    )
-    return Response(status_code=201)
 
 
 @router.post("/board/heartbeat", operation_id="noteBoard", responses=problems(422))

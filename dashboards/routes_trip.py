@@ -6,12 +6,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from dashboards.answers import json_answer, only_known_parameters, problem, problems
+from dashboards.board import VehicleView
 from dashboards.bodies import SituationSaid, TripAcknowledge
 from dashboards.context import Context, House, context
 from dashboards.models import Alert
 from dashboards.motion import MOVING_FROM_M_S, situation_of
-from dashboards.paging_bodies import Subscription
-from dashboards.rows import alert_row, to_ms, to_ms_or_none
+from dashboards.rows import VehicleRow, alert_row, to_ms, to_ms_or_none
 from dashboards.signed_links import LinkRefusedError
 from dashboards.trip_models import TripState, TripTexts
 from dashboards.trip_state import fresh_at_ms, trip_stage, waits_for_driver
@@ -20,11 +20,13 @@ from registry.errors import RefusedError
 from registry.kinds import Level, Role
 from registry.response_kinds import Language, Situation, Stage
 from registry.trip_records import Trip
-from registry.trips import driver_of, recipient_of_trip
+from registry.trips import recipient_of_trip
 from telemetry.samples import Provenance
 
 router = APIRouter(prefix="/api/trip", tags=["trip"])
 
+ON_THE_ROAD = frozenset({Situation.DRIVING, Situation.TUNNEL})
+"""Where nothing is shown to read (49 CFR 392.80)."""
 SCHEME = "Trip "
 """Of the Authorization header: no browser sends it by itself."""
 _STATUS_OF = {"forged": 401, "expired": 410, "closed": 410, "renewed": 410, "unknown": 410, "other trip": 403}
@@ -48,6 +50,22 @@ def refused(error: LinkRefusedError) -> HTTPException:
     return HTTPException(_STATUS_OF[error.reason], str(error), {"x-packwatch-refusal": error.reason})
 
 
+def situation_now(trip: Trip | None, view: VehicleView, now_ms: int) -> Situation:
+    """Where the driver is, as far as anybody knows: driving, wherever nothing says otherwise."""
+    place = _last_place(view)
+    said = None if trip is None else trip.situation
+    said_at_ms = None if trip is None else to_ms_or_none(trip.situation_at)
+    return situation_there(
+        situation_of(view.motion, said=said, said_at_ms=said_at_ms, now_ms=now_ms),
+        None if place is None else place.tunnel,
+    )
+
+
+def _last_place(view: VehicleView) -> VehicleRow | None:
+    fixed = [row for row in view.vehicles if row.fixed_at_ms is not None]
+    return max(fixed, key=lambda row: row.fixed_at_ms or 0, default=None)
+
+
 @router.get(
     "/state",
     operation_id="getTripState",
@@ -67,8 +85,10 @@ async def state(trip: Driven, house: House) -> Response:
     stage = trip_stage(view.packs, online=online, now_ms=now_ms)
     if deaf and stage in (Stage.NORMAL, Stage.WATCH):
         stage = Stage.NO_DATA
-    fixed = [row for row in view.vehicles if row.fixed_at_ms is not None]
-    where = max(fixed, key=lambda row: row.fixed_at_ms or 0, default=None)
+    where = _last_place(view)
+    situation = situation_now(trip, view, now_ms)
+    registry, me = house.registry, recipient_of_trip(trip)
+    asked = () if situation in ON_THE_ROAD else await to_thread.run_sync(registry.guardianships_asked, me)
     return json_answer(
         {
             "now_ms": now_ms,
@@ -78,12 +98,7 @@ async def state(trip: Driven, house: House) -> Response:
             "vehicle_name": next((row.name for row in view.vehicles), trip.vehicle_id),
             "custody_signed": trip.custody_signed_at is not None,
             "stage": stage,
-            "situation": situation_there(
-                situation_of(
-                    view.motion, said=trip.situation, said_at_ms=to_ms_or_none(trip.situation_at), now_ms=now_ms
-                ),
-                None if where is None else where.tunnel,
-            ),
+            "situation": situation,
             "moving": view.motion is not None and view.motion.moving,
             "evaluated_at_ms": min(known_ms) if known_ms and len(known_ms) == len(fresh_ms) else None,
             "simulation": any(row.provenance not in (None, Provenance.MEASURED) for row, _ in view.packs),
@@ -102,6 +117,10 @@ async def state(trip: Driven, house: House) -> Response:
             },
             "emergency_number": paper or trip.emergency_number,
             "dispatch_number": trip.dispatch_number,
+            "guardianships": [
+                {"guardian_id": guardian.id, "vehicle_name": name, "proposed_by": guardian.proposed_by}
+                for guardian, name in asked
+            ],
         }
     )
 
@@ -149,21 +168,6 @@ async def acknowledge(body: TripAcknowledge, trip: Driven, house: House) -> Resp
         raise HTTPException(409, str(error)) from error
     house.board.observe_alert(alert)
     return json_answer(alert_row(alert, house.board.vehicle_name(alert.gateway_id)))
-
-
-@router.post("/push", operation_id="addDriversDevice", status_code=201, responses=problems(410, 422))
-def add_device(body: Subscription, trip: Driven, house: House) -> Response:
-    """This browser takes web pushes for the driver, until the trip is closed."""
-    house.registry.add_push_device(
-        recipient_of_trip(trip),
-        endpoint=body.endpoint,
-        p256dh=body.p256dh,
-        auth=body.auth,
-        label=body.label,
-        now=house.now(),
-        by=driver_of(trip),
-    )
-    return Response(status_code=201)
 
 
 @router.post("/situation", operation_id="saySituation", responses=problems(409, 410, 422))

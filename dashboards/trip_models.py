@@ -13,6 +13,14 @@ class UnacknowledgedAlert(Model):
     level: Level
 
 
+class AskedGuardianship(Model):
+    """Somebody asked the driver to be called first about a vehicle, or a trailer that was dropped."""
+
+    guardian_id: int
+    vehicle_name: str
+    proposed_by: str
+
+
 class TripState(Model):
     """All that the driver's page shows, but for its words."""
 
@@ -36,6 +44,8 @@ class TripState(Model):
     emergency_number: str | None
     """On the shipping paper (49 CFR 172.604)."""
     dispatch_number: str | None
+    guardianships: list[AskedGuardianship]
+    """That wait for the driver's answer; none while driving."""
 
 
 class TripTexts(Model):

@@ -87,6 +87,7 @@ async def test_the_link_opens_the_trip_and_says_what_it_knows(stranger, trip, bo
         "position": {"latitude_deg": 40.015, "longitude_deg": -105.27, "fixed_at_ms": clock.ms},
         "emergency_number": "+13035550100",
         "dispatch_number": None,
+        "guardianships": [],
     }
     texts = (await stranger.get("/api/trip/texts", headers=signed(trip))).json()
     assert texts["texts"]["es"]["critical"]["parked"] == [
@@ -332,8 +333,8 @@ async def test_the_driver_is_paged_until_the_trip_is_closed(stranger, registry, 
         phone="303 555 0100",
     )
     device = {"endpoint": "https://push.example/1", "p256dh": "B" * 87, "auth": "a" * 22, "label": "driver"}
-    assert (await stranger.post("/api/trip/push", json=device)).status_code == 401
-    assert (await stranger.post("/api/trip/push", json=device, headers=signed(trip))).status_code == 201
+    assert (await stranger.post("/api/trip/push/devices", json=device)).status_code == 401
+    assert (await stranger.post("/api/trip/push/devices", json=device, headers=signed(trip))).status_code == 201
     (driver,) = registry.recipients(clock.now)
     person = driver.recipient
     assert (person.name, person.role, person.vehicle_id, person.language) == ("Luz Vega", "driver", "truck-1", "es")
