@@ -49,6 +49,8 @@ class SheetPack(Model):
     energy_kwh: Reading
     """When full, by nominal voltage."""
     state_of_charge_pct: Reading
+    """As somebody noted it; null: nobody did."""
+    state_of_charge_at_ms: int | None
     min_voltage_v: Reading
     pack_voltage_v: Reading
     hottest_c: Reading

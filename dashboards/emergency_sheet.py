@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.rows import to_ms
+from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.trip_state import fresh_at_ms
 from registry.kinds import Chemistry, PackClass
 from telemetry.samples import Provenance
@@ -119,7 +119,9 @@ def _pack(
         "chemistry": None if record is None else record.chemistry,
         "pack_class": kind,
         "energy_kwh": None if record is None else energy_kwh(record),
-        "state_of_charge_pct": None,  # no sensor unit measures it; the voltages are what is known
+        # no sensor unit measures it: somebody noted it, else the voltages are what is known
+        "state_of_charge_pct": None if record is None else record.state_of_charge_pct,
+        "state_of_charge_at_ms": None if record is None else to_ms_or_none(record.state_of_charge_at),
         "min_voltage_v": None if row is None else row.min_voltage_v,
         "pack_voltage_v": None if row is None else row.pack_voltage_v,
         "hottest_c": None if row is None else row.hottest_c,

@@ -81,6 +81,10 @@ class PackRow(Model):
     on_board_since_ms: int | None = None
     level_here: Level | None = None
     """By the cloud's engine, beside it; `level` is the higher of both."""
+    fleet_id: str | None = None
+    """The carrier's."""
+    forecast_s: tuple[float, float] | None = None
+    """Earliest and latest s from the newest sample to the next level, at the present trend; null: unknown."""
 
 
 class Tunnel(Model):
@@ -208,6 +212,8 @@ class PackRecord(Model):
     capacity_ah: float | None
     series_count: int | None
     max_operating_temperature_c: float | None
+    state_of_charge_pct: float | None
+    """As somebody noted it at enrolment."""
     passport_id: str | None
     passport_status: str | None
     description: str

@@ -74,7 +74,9 @@ class Enrolling:
 
     def _pack(self) -> None:
         wanted = self._enrolment
-        if self._session.get(Pack, wanted.pack_id) is None:
+        noted_at = None if wanted.state_of_charge_pct is None else self._now
+        pack = self._session.get(Pack, wanted.pack_id)
+        if pack is None:
             self._add(
                 Pack(
                     pack_id=wanted.pack_id,
@@ -86,8 +88,14 @@ class Enrolling:
                     class_assessed_by=wanted.class_assessed_by,
                     class_criteria=wanted.class_criteria,
                     class_outcome=wanted.class_outcome,
+                    state_of_charge_pct=wanted.state_of_charge_pct,
+                    state_of_charge_at=noted_at,
                 )
             )
+        elif noted_at is not None and pack.state_of_charge_pct != wanted.state_of_charge_pct:
+            pack.state_of_charge_pct, pack.state_of_charge_at = wanted.state_of_charge_pct, noted_at
+            rules.check(pack)
+            self.changed = True
 
     def _unit(self) -> None:
         wanted = self._enrolment

@@ -30,6 +30,8 @@ class Enrolment:
     capacity_ah: float | None = None
     series_count: int | None = None
     max_operating_temperature_c: float | None = None
+    state_of_charge_pct: float | None = None
+    """0 to 100, as it is now. Given again, it replaces what was noted before."""
     unit_id: str
     report_interval_s: float = DEFAULT_REPORT_INTERVAL_S
     temperature_channels: int

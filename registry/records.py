@@ -125,6 +125,9 @@ class Pack(Base, kw_only=True):
     capacity_ah: Mapped[float | None] = mapped_column(default=None)
     series_count: Mapped[int | None] = mapped_column(default=None)
     max_operating_temperature_c: Mapped[float | None] = mapped_column(default=None)
+    state_of_charge_pct: Mapped[float | None] = mapped_column(default=None)
+    """As somebody noted it at `state_of_charge_at`: no sensor unit measures it."""
+    state_of_charge_at: Mapped[datetime | None] = mapped_column(default=None)
     passport_id: Mapped[Name | None] = mapped_column(default=None)
     """The battery passport's identifier, EU 2023/1542."""
     passport_status: Mapped[Name | None] = mapped_column(default=None)

@@ -54,6 +54,8 @@ def _check_pack(pack: Pack) -> None:
         raise RefusedError(f"pack {pack.pack_id} cannot hold {pack.capacity_ah} Ah")
     if pack.series_count is not None and pack.series_count < 1:
         raise RefusedError(f"pack {pack.pack_id} cannot have {pack.series_count} cells in series")
+    if pack.state_of_charge_pct is not None and not 0 <= pack.state_of_charge_pct <= 100:
+        raise RefusedError(f"pack {pack.pack_id} cannot be charged to {pack.state_of_charge_pct} %: 0 to 100")
 
 
 def _check_unit(unit: SensorUnit) -> None:

@@ -91,6 +91,10 @@ def enrol(
     voltages: Annotated[int, typer.Option("--voltages", min=0, max=512, help="Voltage channels.")] = 0,
     series: Annotated[int | None, typer.Option("--series", min=1, max=2000, help="Cells in series.")] = None,
     capacity: Annotated[float | None, typer.Option("--capacity-ah", min=0.1, help="Of the pack.")] = None,
+    charge: Annotated[
+        float | None,
+        typer.Option("--state-of-charge", min=0, max=100, help="Percent now; responders see it."),
+    ] = None,
     interval: Annotated[float, typer.Option("--interval", min=0.1, max=86400, help="Seconds between reports.")] = 10.0,
     assessed_by: Annotated[str | None, typer.Option(help="Who assessed the class; a damaged pack needs it.")] = None,
     criteria: Annotated[str | None, typer.Option(help="By which criteria.")] = None,
@@ -120,6 +124,7 @@ def enrol(
             pack_class=pack_class,
             capacity_ah=capacity,
             series_count=series,
+            state_of_charge_pct=charge,
             unit_id=unit,
             report_interval_s=interval,
             temperature_channels=probes,

@@ -298,3 +298,23 @@ def assert_no_overlap(made: list[Binding]) -> None:
     spans += [(each.bound_from, None) for each in made if each.bound_to is None]
     for (start, end), (following, _) in pairwise(spans):
         assert start <= end <= following
+
+
+def test_a_state_of_charge_is_noted_with_its_time_and_again_when_it_changed(registry: Registry, now: datetime) -> None:
+    registry.enrol(replace(ENROLMENT, state_of_charge_pct=28.0), now)
+    registry.enrol(ENROLMENT, now + HOUR)
+    pack = registry.pack("p-1")
+    assert (pack.state_of_charge_pct, pack.state_of_charge_at) == (28.0, now)
+    registry.enrol(replace(ENROLMENT, state_of_charge_pct=60.0), now + 2 * HOUR)
+    pack = registry.pack("p-1")
+    assert (pack.state_of_charge_pct, pack.state_of_charge_at) == (60.0, now + 2 * HOUR)
+
+
+@pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan")])
+def test_no_pack_is_charged_beyond_full(registry: Registry, now: datetime, percent: float) -> None:
+    with pytest.raises(RefusedError, match="charged to|not a finite number"):
+        registry.enrol(replace(ENROLMENT, state_of_charge_pct=percent), now)
+    registry.enrol(ENROLMENT, now)
+    with pytest.raises(RefusedError, match="charged to|not a finite number"):
+        registry.enrol(replace(ENROLMENT, state_of_charge_pct=percent), now)
+    assert registry.pack("p-1").state_of_charge_pct is None

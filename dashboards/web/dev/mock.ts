@@ -237,6 +237,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
           capacity_ah: 62,
           series_count: 96,
           max_operating_temperature_c: 60,
+          state_of_charge_pct: 28,
           passport_id: null,
           passport_status: null,
           description: "Hatchback pack, rear collision",

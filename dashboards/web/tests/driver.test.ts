@@ -124,6 +124,7 @@ test("what is not known of a pack says so", () => {
     pack_class: null,
     energy_kwh: null,
     state_of_charge_pct: null,
+    state_of_charge_at_ms: null,
     min_voltage_v: null,
     pack_voltage_v: null,
     hottest_c: null,
@@ -138,4 +139,10 @@ test("what is not known of a pack says so", () => {
     "not noted",
     "not known",
   ]);
+  const charged = {
+    ...nothing,
+    state_of_charge_pct: 28.4,
+    state_of_charge_at_ms: Date.UTC(2026, 10, 20, 8, 30),
+  };
+  expect(packLines(charged)).toContainEqual(["State of charge", "28 %, noted 2026-11-20 08:30 UTC"]);
 });

@@ -212,6 +212,8 @@ export interface PackRecord {
   readonly capacity_ah: number | null;
   readonly series_count: number | null;
   readonly max_operating_temperature_c: number | null;
+  /** As somebody noted it at enrolment. */
+  readonly state_of_charge_pct: number | null;
   readonly passport_id: string | null;
   readonly passport_status: string | null;
   readonly description: string;

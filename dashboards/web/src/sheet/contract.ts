@@ -8,6 +8,7 @@ export interface SheetPack {
   pack_class: string | null;
   energy_kwh: number | null;
   state_of_charge_pct: number | null;
+  state_of_charge_at_ms: number | null;
   min_voltage_v: number | null;
   pack_voltage_v: number | null;
   hottest_c: number | null;

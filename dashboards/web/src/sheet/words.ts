@@ -22,13 +22,18 @@ export function place(position: EmergencySheet["position"]): string {
   return `${north}, ${degrees(position.longitude_deg, ["E", "W"])}`;
 }
 
+function charge(pack: SheetPack): string {
+  const noted = pack.state_of_charge_at_ms === null ? "" : `, noted ${moment(pack.state_of_charge_at_ms)}`;
+  return known(pack.state_of_charge_pct, "%", 0) + noted;
+}
+
 export function packLines(pack: SheetPack): [label: string, value: string][] {
   const measured = pack.measured_at_ms === null ? "never" : moment(pack.measured_at_ms);
   return [
     ["Chemistry", pack.chemistry === null ? "not known" : pack.chemistry.toUpperCase()],
     ["Class", pack.pack_class === null ? "not known" : (CLASSES[pack.pack_class] ?? pack.pack_class)],
     ["Energy when full", known(pack.energy_kwh, "kWh", 1)],
-    ["State of charge", known(pack.state_of_charge_pct, "%", 0)],
+    ["State of charge", charge(pack)],
     ["Pack voltage", known(pack.pack_voltage_v, "V", 1)],
     ["Lowest cell", known(pack.min_voltage_v, "V", 3)],
     ["Hottest probe", known(pack.hottest_c, "°C", 1)],
