@@ -197,7 +197,11 @@ def _judge(states: PackStates, rules: Rules, rows: Rows) -> Judgement | None:
         carbon_monoxide_ppm=None if rows.carbon_monoxide_ppm is None else _in_order(rows, rows.carbon_monoxide_ppm),
         voc_ppm=None if rows.voc_ppm is None else _in_order(rows, rows.voc_ppm),
     )
-    return detector.judge(states, rules.detector, evidence_rows)
+    judgement = detector.judge(states, rules.detector, evidence_rows)
+    if len(rows.slot):
+        newest = group_ends(group_starts(rows.slot))
+        states.keep_forecasts(rows.slot[newest], judgement.forecast_s[newest])
+    return judgement
 
 
 def _in_order(rows: Rows, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -204,6 +204,12 @@ class Engine:
         judged_ms = self._ordering.judged_ms(key)
         return NEVER_MS if judged_ms is None else judged_ms
 
+    def forecast_s(self, unit_id: str) -> tuple[float, float] | None:
+        """Earliest and latest s from the unit's newest live row to its next level; None = unknown."""
+        series = (self._series.get((unit_id, provenance)) for provenance in Provenance)
+        found = (each.states.forecast_s.get(each.slot) for each in series if each is not None)
+        return next((band for band in found if band is not None), None)
+
     def standing(self) -> dict[Subject, Standing]:
         """The levels that subjects have, without those that are normal."""
         return dict(self._standing)

@@ -32,8 +32,7 @@ class PackStates:
         self, *, temperature_channels: int, voltage_channels: int, clearing_ceilings: int, by_evidence: bool = False
     ) -> None:
         t, v, c, n = temperature_channels, voltage_channels, clearing_ceilings, _FIRST_CAPACITY
-        self.layout = (t, v)
-        self.by_evidence = by_evidence
+        self.layout, self.by_evidence = (t, v), by_evidence
         """Whether the detector's memory is kept here too; else levels are the ceilings' alone."""
         self.newest_ms = np.full(n, NEVER_MS, np.int64)
         """Event time of the newest live row."""
@@ -78,6 +77,8 @@ class PackStates:
             learnt = fresh_columns(n, layout=self.layout)
             for name in EVIDENCE_NAMES:
                 setattr(self, _EVIDENCE + name, getattr(learnt, name))
+        self.forecast_s: dict[int, tuple[float, float]] = {}
+        """Earliest and latest s from the newest row to the next level, of the few slots that have a trend."""
         self._fresh = {name: column[:1].copy() for name, column in self._columns().items()}
         self._used = 0
         self._free: list[int] = []
@@ -115,7 +116,17 @@ class PackStates:
         """Forget the slot's series; the number will be given out again."""
         for name, column in self._columns().items():
             column[slot] = self._fresh[name][0]
+        self.forecast_s.pop(slot, None)
         self._free.append(slot)
+
+    def keep_forecasts(self, slots: NDArray[np.int64], forecast_s: NDArray[np.float32]) -> None:
+        """The newest forecasts of some slots, each named once: (N, 2), NaN = none."""
+        known = np.isfinite(forecast_s).all(axis=1)
+        if self.forecast_s:
+            held = np.fromiter(self.forecast_s, np.int64)
+            for slot in held[np.isin(held, slots[~known])].tolist():
+                del self.forecast_s[slot]
+        self.forecast_s.update(zip(slots[known].tolist(), map(tuple, forecast_s[known].tolist()), strict=True))
 
     def take(self, slots: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
         """Copies of what is remembered of some slots, by the name of the column."""

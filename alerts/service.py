@@ -191,6 +191,10 @@ class AlertService:
             gap=resumed.gap,
         )
 
+    def forecast_s(self, unit_id: str) -> tuple[float, float] | None:
+        """Earliest and latest s from the unit's newest live row to its next level; None = unknown."""
+        return self._engine.forecast_s(unit_id)
+
     def observe(self, batches: Sequence[ReceivedBatch]) -> None:
         """Evaluate batches of any units, in their order of arrival. Never waits."""
         self._batches += len(batches)

@@ -21,7 +21,7 @@ from registry.kinds import AlertState
 from telemetry.samples import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dashboards.change_log import Key
     from dashboards.motion import Motion
@@ -72,7 +72,15 @@ class Changes:
 class LiveBoard:
     """Feed it with `observe*` and `refresh_assignments`; read it with `snapshot` and `changes_since`."""
 
-    def __init__(self, *, now_ms: int, tunnels: Tunnels | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        now_ms: int,
+        tunnels: Tunnels | None = None,
+        forecast_s: Callable[[str], tuple[float, float] | None] = lambda _unit_id: None,
+    ) -> None:
+        """forecast_s: of a unit, earliest and latest s from its newest sample to the next level; None = unknown."""
+        self._forecast_s = forecast_s
         self._now_ms = now_ms
         self._log = ChangeLog()
         self._units: dict[str, UnitState] = {}
@@ -290,7 +298,14 @@ class LiveBoard:
                     continue
                 self._due_ms[key] = min(self._due_ms[key], leaves_ms)
             alerts = self._alerts_of.get(key, {}).values()
-            row = pack_row(unit, alerts, vehicle=self._vehicle_of(unit), recent=recent, now_ms=now_ms)
+            row = pack_row(
+                unit,
+                alerts,
+                vehicle=self._vehicle_of(unit),
+                recent=recent,
+                forecast_s=self._forecast_s(unit.unit_id),
+                now_ms=now_ms,
+            )
             if row != self._rows.get(key):
                 self._rows[key] = row
                 self._log.touch(("pack", key))

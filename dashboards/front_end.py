@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PAGES = re.compile(r"|packs/[^/]+|emergency/[^/]+|alerts/[^/]+|drivers|intake|sign-in|claim")
 """The paths that the front end routes by itself; it is one page, whatever the path."""
-PAGES_APART = {"t": "driver.html", "sheet": "sheet.html"}
-"""The driver's page and the emergency sheet: small pages of their own, opened by a link."""
+PAGES_APART = {"t": "driver.html", "sheet": "sheet.html", "d": "drill.html"}
+"""The driver's page, the emergency sheet and the answer to a drill: small pages of their own, opened by a link."""
 
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Packwatch: pages not built</title>
 <h1>The pages are not built</h1><p>The service and its API run, but the front end is missing.

@@ -118,6 +118,7 @@ def pack_row(
     *,
     vehicle: tuple[str | None, str | None],
     recent: Recent,
+    forecast_s: tuple[float, float] | None = None,
     now_ms: int,
 ) -> PackRow:
     """The row of `unit`'s pack. alerts: those of the pack that are not closed. vehicle: id and name.
@@ -159,6 +160,8 @@ def pack_row(
         spark=recent.spark,
         open_alert_id=standing[0].alert_id if standing else None,
         unregistered=unit.unregistered,
+        fleet_id=_fleet(unit),
+        forecast_s=None if no_data else forecast_s,
         **_on_board(standing),
         **facts,
     )
@@ -182,6 +185,12 @@ def _on_board(standing: Sequence[Alert]) -> _OnBoard:
         "on_board_since_ms": to_ms_or_none(told.on_board_since),
         "level_here": None if told.level_here is None else str(told.level_here),
     }
+
+
+def _fleet(unit: UnitState) -> str | None:
+    if unit.assignment is not None and unit.assignment.fleet_id is not None:
+        return unit.assignment.fleet_id
+    return None if unit.newest is None else unit.newest.fleet_id or None
 
 
 def _provenance(unit: UnitState) -> str | None:

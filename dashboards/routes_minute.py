@@ -11,9 +11,9 @@ from dashboards.board import VehicleView
 from dashboards.context import Context, House
 from dashboards.critical_minute import CALL, calls, confidence, driver_saw, told_place
 from dashboards.minute_models import CriticalMinute
-from dashboards.motion import situation_of
 from dashboards.routes_emergency import sheet_of
 from dashboards.routes_incidents import incident_rows
+from dashboards.routes_trip import situation_now
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.sessions import reader
 from dashboards.trip_state import trip_stage
@@ -90,9 +90,7 @@ def _say(view: VehicleView, trip: Trip | None, house: Context) -> dict[str, Any]
     now_ms = house.now_ms()
     online = any(row.online for row in view.vehicles) and house.health() is None
     stage = trip_stage(view.packs, online=online, now_ms=now_ms)
-    said = None if trip is None else trip.situation
-    said_at_ms = None if trip is None else to_ms_or_none(trip.situation_at)
-    situation = situation_of(view.motion, said=said, said_at_ms=said_at_ms, now_ms=now_ms)
+    situation = situation_now(trip, view, now_ms)
     language = Language.EN if trip is None else trip.language
     phrases = house.trips.phrases
     sentence, action = phrases.said(stage, situation, language)

@@ -58,6 +58,9 @@ class PackRow:
     on_board_since_ms: int | None = None
     level_here: str | None = None
     """By the cloud's engine, beside it."""
+    fleet_id: str | None = None
+    forecast_s: tuple[float, float] | None = None
+    """Earliest and latest s from the newest sample to the next level; None = unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,11 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         await broker.start()
 
         publisher = Publisher(broker.access(credentials.account(AccountRole.ALERTS)))
-        board = LiveBoard(now_ms=_now_ms(), tunnels=read_tunnels(settings))
+        board = LiveBoard(
+            now_ms=_now_ms(),
+            tunnels=read_tunnels(settings),
+            forecast_s=lambda unit_id: alerts.forecast_s(unit_id),  # noqa: PLW0108  the engine comes after the board
+        )
         desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
         crew = Crew()
         house.push_async_callback(crew.dismiss)

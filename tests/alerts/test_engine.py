@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from alerts.engine import UNREGISTERED_UNITS_KEPT, Engine
 from alerts.levels import Settled, Standing, Subject
+from alerts.pack_states import PackStates
 from alerts.rules import RULES, Rules
 from alerts.rules_file import parse_rules
 from registry.kinds import AlertKind, Level
@@ -402,3 +403,34 @@ def test_an_engine_with_nothing_to_do_does_nothing(engine, received):
     assert engine.observe([received([0], [25])]) == []
     assert engine.newest_ms(Subject(AlertKind.THERMAL, "pack-9", Provenance.MEASURED)) is None
     engine.release(Subject(AlertKind.THERMAL, "pack-9", Provenance.MEASURED))
+
+
+def test_a_unit_whose_probe_rises_has_a_forecast_and_a_calm_one_has_none(assignment, received):
+    engine = Engine()
+    engine.assign([assignment(), assignment("unit-2")])
+    times_s = np.arange(0, 7200, 10.0)
+    calm_c = 25 + np.random.default_rng(5).normal(0, 0.05, (len(times_s), 6))
+    rising_c = calm_c.copy()
+    rising_c[:, 2] += np.clip((times_s - 3600) / 60 * 0.25, 0, None)
+    assert engine.forecast_s("unit-1") is None
+    for first in range(0, len(times_s), 180):
+        part = slice(first, first + 180)
+        engine.observe(
+            [received(times_s[part], rising_c[part]), received(times_s[part], calm_c[part], unit_id="unit-2")]
+        )
+    assert engine.standing()[PACK].level.rank >= Level.WATCH.rank
+    earliest_s, latest_s = engine.forecast_s("unit-1")
+    assert 0 <= earliest_s < latest_s
+    assert engine.forecast_s("unit-2") is None
+
+
+def test_a_forecast_lasts_until_its_slots_next_row():
+    states = PackStates(temperature_channels=2, voltage_channels=1, clearing_ceilings=1)
+    slots = [states.add(max_operating_temperature_c=60.0, longest_gap_s=30.0) for _ in range(3)]
+    bands = np.array([[60, 120], [np.nan, np.nan], [90, 300]], np.float32)
+    states.keep_forecasts(np.array(slots), bands)
+    assert states.forecast_s == {slots[0]: (60, 120), slots[2]: (90, 300)}
+    states.keep_forecasts(np.array(slots[:2]), bands[[1, 0]])
+    assert states.forecast_s == {slots[1]: (60, 120), slots[2]: (90, 300)}
+    states.free(slots[2])
+    assert states.forecast_s == {slots[1]: (60, 120)}

@@ -89,6 +89,8 @@ def test_a_row_tells_the_newest_sample(watched, make_batch):
         "level_on_board": None,
         "on_board_since_ms": None,
         "level_here": None,
+        "fleet_id": "fleet-1",
+        "forecast_s": None,
     }
     assert row.spark[-1] == 25.5
 
@@ -382,3 +384,13 @@ def test_a_row_tells_what_the_vehicles_engine_says_beside_the_clouds(watched, ma
     row = the_row(watched)
     assert (row.level, row.level_on_board, row.level_here) == ("warning", "warning", "normal")
     assert row.on_board_since_ms == NOW_MS - 7 * S
+
+
+def test_a_row_tells_its_carrier_and_the_forecast_as_long_as_there_is_data(clock, enrolment, registry, make_batch):
+    registry.enrol(enrolment(), clock.now)
+    board = LiveBoard(now_ms=NOW_MS, forecast_s={"unit-1": (600.0, 2400.0)}.get)
+    board.refresh_assignments(registry.assignments(), {}, now_ms=NOW_MS)
+    board.observe([make_batch([[20, 21, 40]])])
+    row = board.pack("pack-1", NOW_MS)
+    assert (row.fleet_id, row.forecast_s) == ("fleet-1", (600.0, 2400.0))
+    assert board.pack("pack-1", NOW_MS + 61_000).forecast_s is None
