@@ -47,7 +47,14 @@ async def build_paging(
         Channel.MQTT: Mqtt(publisher.publish),
         **_configured(settings, credentials, client),
     }
-    sender = Sender(registry, channels, holder=lease_holder(settings.data_dir), base_url=settings.base_url(), now=_now)
+    sender = Sender(
+        registry,
+        channels,
+        holder=lease_holder(settings.data_dir),
+        base_url=settings.base_url(),
+        receipt_secret=credentials.session_key,
+        now=_now,
+    )
     desk = Desk(registry, now=_now, queued=sender.wake, page_simulated=settings.paging.simulated)
     return desk, sender
 

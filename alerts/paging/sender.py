@@ -51,6 +51,7 @@ class Sender:
         *,
         holder: str,
         base_url: str,
+        receipt_secret: str,
         now: Callable[[], datetime],
         texts: Texts | None = None,
     ) -> None:
@@ -58,7 +59,7 @@ class Sender:
         self._registry = registry
         self._channels = channels
         self._holder = holder
-        self._base_url = base_url
+        self._base_url, self._receipt_secret = base_url, receipt_secret
         self._now = now
         self._texts = shipped_texts() if texts is None else texts
         self._busy: dict[Lane, asyncio.Task[None]] = {}
@@ -116,7 +117,7 @@ class Sender:
     async def _go(self, handover: Handover) -> None:
         try:
             channel = self._channel(handover)
-            message = compose(handover, self._texts, base_url=self._base_url)
+            message = compose(handover, self._texts, base_url=self._base_url, receipt_secret=self._receipt_secret)
             async with asyncio.timeout(HAND_OVER_WITHIN_S):
                 taken = await channel.hand_over(message, handover)
         except TimeoutError:

@@ -16,6 +16,7 @@ from alerts.paging.channels.contract import Message
 from alerts.responses import shipped_responses
 from registry.kinds import AlertState, Level
 from registry.paging_kinds import PageKind
+from registry.receipt_tokens import receipt_token
 from registry.response_kinds import Language, Situation, Stage
 from telemetry.samples import Provenance
 
@@ -49,6 +50,7 @@ class _Texts(BaseModel):
     why: str
     repeat: str
     drill: str
+    drill_link: str
     spoken: str
     spoken_drill: str
     simulated: str
@@ -105,8 +107,8 @@ def shipped_texts() -> Texts:
     return parse_texts((files("alerts.paging") / "texts.toml").read_bytes(), "texts.toml")
 
 
-def compose(handover: Handover, texts: Texts, *, base_url: str) -> Message:
-    """One message for all pages of a handover: the worst first."""
+def compose(handover: Handover, texts: Texts, *, base_url: str, receipt_secret: str) -> Message:
+    """One message for all pages of a handover: the worst first. `receipt_secret`: for the link that answers a drill."""
     language = _language(handover.recipient.language)
     words = texts.by_language[language]
     worst = max(handover.pages, key=lambda page: page.level.rank)
@@ -115,10 +117,11 @@ def compose(handover: Handover, texts: Texts, *, base_url: str) -> Message:
     message_id = handover.pages[0].message_id or ""
     may_repeat = any(page.may_repeat for page in handover.pages)
     if worst.kind is PageKind.DRILL or story is None:
+        link = f"{base_url}/d#{language}.{message_id}.{receipt_token(receipt_secret, message_id)}"
         return Message(
             message_id=message_id,
             subject=words.drill,
-            body=f"{words.drill}\n{words.link.format(link=link)}",
+            body=f"{words.drill}\n{words.drill_link.format(link=link)}",
             spoken=words.spoken_drill,
             language=language,
             level=worst.level,

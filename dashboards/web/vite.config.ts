@@ -35,6 +35,7 @@ export default defineConfig({
         index: "index.html",
         driver: "driver.html",
         sheet: "sheet.html",
+        drill: "drill.html",
         "trip-worker": "src/driver/worker.ts",
       },
       output: {

@@ -48,7 +48,9 @@ async def _run(url: str, mail_port: int) -> None:
             Channel.WEBHOOK: Webhook(client, _now),
             Channel.EMAIL: Mail(MailServer(host="127.0.0.1", port=mail_port, sender="packwatch@carrier.example")),
         }
-        sender = Sender(registry, channels, holder="escalations", base_url="http://127.0.0.1", now=_now)
+        sender = Sender(
+            registry, channels, holder="escalations", base_url="http://127.0.0.1", receipt_secret="secret", now=_now
+        )
         desk = Desk(registry, now=_now, queued=sender.wake, policy=QUICK)
         await asyncio.gather(sender.run(), desk.run())
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from registry.registry import Registry
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SECRET = "secret of the receipts"
 
 
 @dataclass
@@ -179,7 +180,9 @@ async def paging(
     registry: Registry, channels: Mapping[Channel, PageChannel], now: Callable[[], datetime], **given: Any
 ) -> AsyncIterator[tuple[Desk, Sender]]:
     """Desk and sender at work."""
-    sender = Sender(registry, channels, holder="tests", base_url="https://packwatch.example", now=now)
+    sender = Sender(
+        registry, channels, holder="tests", base_url="https://packwatch.example", receipt_secret=SECRET, now=now
+    )
     desk = Desk(registry, now=now, queued=sender.wake, **given)
     tasks = [asyncio.create_task(sender.run()), asyncio.create_task(desk.run())]
     try:

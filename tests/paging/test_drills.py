@@ -16,10 +16,11 @@ from registry.drills import DrillFacts
 from registry.kinds import Role
 from registry.paging_kinds import Channel, PageState
 from registry.paging_records import Duty, Recipient, RecipientChannel
+from registry.receipt_tokens import is_receipt_token
 from registry.recipients import KnownRecipient, Way
 
 from faultline.ports import free_port
-from paging_stage import mail_server, mail_way, paging, until
+from paging_stage import SECRET, mail_server, mail_way, paging, until
 
 if TYPE_CHECKING:
     from registry.paging_records import Page
@@ -214,13 +215,8 @@ async def test_a_drill_goes_from_way_to_way_and_who_answers_none_is_flagged_unti
     registry: Registry, road: Road, clock: Clock
 ) -> None:
     clock.at = NOON + timedelta(hours=3)
-    road.person(
-        "ana",
-        Role.DISPATCHER,
-        mail_way("ana@carrier.example"),
-        Way(step=1, channel=Channel.BOARD),
-        time_zone="America/Chicago",
-    )
+    ways = (mail_way("ana@carrier.example"), Way(step=1, channel=Channel.BOARD))
+    road.person("ana", Role.DISPATCHER, *ways, time_zone="America/Chicago", language="es")
     clock.forward(8 * 86_400)
     async with mail_server(free_port()) as box:
         channels = {Channel.EMAIL: Mail(MailServer(host="127.0.0.1", port=box.port, sender="p@carrier.example"))}
@@ -229,7 +225,9 @@ async def test_a_drill_goes_from_way_to_way_and_who_answers_none_is_flagged_unti
             drilling.look()
             drilling.look()  # again, or another process: nothing twice
             await until(lambda: len(box.mails) == 1)
-            assert "Drill" in box.mails[0]["Subject"]
+            assert box.mails[0]["Subject"].startswith("Simulacro: ")
+            language, message_id, token = box.mails[0].get_content().partition("/d#")[2].strip().split(".")
+            assert (language, is_receipt_token(SECRET, message_id, token)) == ("es", True)
             clock.forward(900)
             drilling.look()
             (kept,) = registry.drills("ana")
@@ -241,8 +239,7 @@ async def test_a_drill_goes_from_way_to_way_and_who_answers_none_is_flagged_unti
             assert registry.judge_reachability(clock()) == ("ana",)
             assert "no proof on e-mail" in (registry.recipient("ana", clock()).recipient.unreachable_why or "")
             assert len(box.mails) == 1
-    mail = next(page for page in registry.pages() if page.channel is Channel.EMAIL)
-    registry.note_receipt(mail.message_id or "", PageState.ACKNOWLEDGED, clock(), device="link")
+    registry.note_receipt(message_id, PageState.ACKNOWLEDGED, clock(), device="link")
     (kept,) = registry.drills("ana")
     assert (kept.state, kept.proved_on) == (DrillState.PROVED, Channel.EMAIL)
     assert registry.judge_reachability(clock()) == ("ana",)
