@@ -32,6 +32,7 @@ from packwatch.pages import build_pages
 from packwatch.paging import build_drilling, build_paging
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
+from packwatch.roll_ups import keep_roll_ups
 from packwatch.simulating import run_vehicles, scenario_by_name
 from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import open_store
@@ -138,6 +139,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("board", keeper.run())
         crew.start("web", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
+        crew.start("roll-ups", keep_roll_ups(store))
         await web.ready()
         url = f"http://{settings.http}"
         house.enter_context(published_service(data_dir, url, whole=True))

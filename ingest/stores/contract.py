@@ -65,6 +65,15 @@ class UnitSpan(NamedTuple):
     end_ms: int
 
 
+class HotDay(NamedTuple):
+    """The hottest temperature that a unit ever reported of one day (UTC)."""
+
+    unit_id: str
+    day_ms: int
+    """When the day begins."""
+    hottest_c: float
+
+
 class OutboxRange(NamedTuple):
     """Records of a gateway's outbox that are settled: sequences `first` to `last`, both included."""
 
@@ -201,6 +210,18 @@ class TelemetryStore(Protocol):
 
         Columns: `sampled_at` (UTC; ISO 8601 in CSV), then the trace format's names of the channels that were measured
         in the spans. An empty cell (null in Parquet) = not measured.
+        """
+
+    def roll_up(self, now_ms: int) -> bool:
+        """Prepare what long reads and `hot_days` are made from, a portion at a time; every minute by who appends.
+
+        Returns whether more waits. Reads give the same with or without it, only slower.
+        """
+
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> tuple[HotDay, ...]:
+        """Units' days that begin in the span and had a temperature above `above_c`, hottest first, at most `limit`.
+
+        Days stay when their samples are deleted. What was appended since the last `roll_up` may be missing.
         """
 
     def hold(self, span: UnitSpan) -> None:

@@ -19,13 +19,14 @@ from ingest.stores.contract import (
     AppendResult,
     ExportFormat,
     ExportSummary,
+    HotDay,
     OutboxRange,
     Series,
     StoreUnavailableError,
     UnitSpan,
 )
 from ingest.stores.duckdb_export import export
-from ingest.stores.duckdb_file import open_file, registered, told_apart
+from ingest.stores.duckdb_file import HOT_DAYS, open_file, registered, told_apart
 from ingest.stores.duckdb_progress import FRAMES, OUTBOXES, keep_fences
 from ingest.stores.plain_rows import grow_rows
 from ingest.stores.progress import FrameRanges
@@ -143,6 +144,13 @@ class DuckDBStore:
     def export(self, spans: Sequence[UnitSpan], path: Path, file_format: ExportFormat) -> ExportSummary:
         with self._reading() as cursor:
             return export(cursor, spans, path, file_format)
+
+    def roll_up(self, now_ms: int) -> bool:  # noqa: ARG002 - DuckDB reduces a month in 50 ms
+        return False
+
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> tuple[HotDay, ...]:
+        with self._reading() as cursor:
+            return reading.hot_days(cursor, above_c, start_ms, end_ms, limit)
 
     def hold(self, span: UnitSpan) -> None:
         with self._writing, told_apart(), self._transaction() as cursor:
@@ -341,6 +349,7 @@ def _insert(cursor: duckdb.DuckDBPyConnection, received: Sequence[ReceivedBatch]
     table = samples_table(filled)
     with registered(cursor, "incoming", table):
         cursor.execute("INSERT INTO samples SELECT * FROM incoming")
+        cursor.execute(HOT_DAYS.format(rows="incoming"))
     return int(table.num_rows)
 
 

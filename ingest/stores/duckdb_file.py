@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TABLES = """
 CREATE TABLE store_version (version INTEGER NOT NULL);
-INSERT INTO store_version VALUES (2);
+INSERT INTO store_version VALUES (3);
 CREATE TABLE samples (
     unit_id VARCHAR NOT NULL, boot_id VARCHAR, frame UBIGINT, gateway_id VARCHAR NOT NULL,
     sampled_at TIMESTAMP_MS NOT NULL, received_at TIMESTAMP_MS NOT NULL, time_uncertainty_s FLOAT,
@@ -46,6 +46,16 @@ CREATE TABLE outbox_progress (
     first_sequence UBIGINT NOT NULL, last_sequence UBIGINT NOT NULL);
 CREATE TABLE fences (lease_group VARCHAR NOT NULL, number UBIGINT NOT NULL);
 """
+_SINCE_3 = """
+CREATE TABLE hot_days (unit_id VARCHAR, day_at TIMESTAMP_MS, hottest_c FLOAT NOT NULL, PRIMARY KEY (unit_id, day_at));
+"""
+HOT_DAYS = """
+INSERT INTO hot_days
+SELECT unit_id, date_trunc('day', sampled_at)::TIMESTAMP_MS AS day_at, max(list_max(temperature_c)) AS hottest_c
+FROM {rows} GROUP BY ALL HAVING hottest_c IS NOT NULL
+ON CONFLICT DO UPDATE SET hottest_c = greatest(hottest_c, excluded.hottest_c)
+"""
+"""Takes rows into the hottest temperatures of each unit's days."""
 
 _UNFIT = (
     duckdb.DataError,
@@ -116,16 +126,19 @@ def _check_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         names = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
         if not names:
             connection.begin()
-            connection.execute(_TABLES + _SINCE_2)
+            connection.execute(_TABLES + _SINCE_2 + _SINCE_3)
             connection.commit()
             return
         if "store_version" not in names:
             raise StoreCorruptError(f"{path} is a DuckDB file, but no telemetry store of Packwatch")
         (version,) = connection.execute("SELECT version FROM store_version").fetchall()[0]
-        if version == 1:
+        if version in {1, 2}:
             connection.begin()
-            connection.execute(_SINCE_2)
-            connection.execute("UPDATE store_version SET version = 2")
+            if version == 1:
+                connection.execute(_SINCE_2)
+            connection.execute(_SINCE_3)
+            connection.execute(HOT_DAYS.format(rows="samples"))
+            connection.execute("UPDATE store_version SET version = 3")
             connection.commit()
             return
     except duckdb.Error as error:

@@ -10,11 +10,11 @@ import numpy as np
 from ingest.stores.buckets import Buckets
 from ingest.stores.columns import floats, matrix, milliseconds
 from ingest.stores.contents import Contents
-from ingest.stores.contract import Band
+from ingest.stores.contract import Band, HotDay
 from telemetry.samples import SINGLE_CHANNELS, PositionFix, Provenance, Quality, SampleBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import duckdb
     import pyarrow as pa
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ingest.stores.contract import Series, UnitSpan
 
 _CHUNK_ROWS = 50_000
-"""Rows that a reduction holds at once: 24 channels are 5 MB. **assumed**"""
+"""Rows that are taken out of the database at once: 24 channels are 5 MB. **assumed**"""
+_SQL = {"minimum": "min", "mean": "avg", "maximum": "max"}
+"""The parts of a band, and what SQL calls them."""
 
 _CHANNELS = ", ".join(("temperature_c", "voltage_v", *SINGLE_CHANNELS))
 _IN_SPAN = "unit_id = $1 AND sampled_at >= make_timestamp_ms($2) AND sampled_at < make_timestamp_ms($3)"
@@ -48,32 +50,96 @@ def contents(cursor: duckdb.DuckDBPyConnection, where: str, parameters: Sequence
 
 def read_series(cursor: duckdb.DuckDBPyConnection, span: UnitSpan, points: int) -> Series:
     """One unit's span in at most `points` buckets, raw when it has no more rows. Raises ValueError as Buckets does."""
+    buckets = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=points)
     cursor.begin()  # one snapshot for what is counted and what is read
-    found = contents(cursor, _IN_SPAN, span)
-    raw = found.rows <= points
-    buckets = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=1 if raw else points, channels=found.channels)
+    (rows,) = cursor.execute(f"SELECT count(*) FROM samples WHERE {_IN_SPAN}", list(span)).fetchall()[0]  # noqa: S608 - constants
+    if rows <= points:
+        found = contents(cursor, _IN_SPAN, span)
+        at_ms, band, quality = _as_measured(cursor, span, found)
+    else:
+        found, band, quality = _reduced(cursor, span, buckets)
+        at_ms = buckets.at_ms
+    cursor.rollback()
+    return found.series(span, at_ms=at_ms, raw=rows <= points, band=band, quality=quality)
+
+
+def _as_measured(
+    cursor: duckdb.DuckDBPyConnection, span: UnitSpan, found: Contents
+) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
     relation = cursor.sql(
-        f"SELECT sampled_at, quality, {_CHANNELS} FROM samples WHERE {_IN_SPAN}"  # noqa: S608 - constants
-        + (" ORDER BY sampled_at" if raw else ""),
+        f"SELECT sampled_at, quality, {_CHANNELS} FROM samples WHERE {_IN_SPAN} ORDER BY sampled_at",  # noqa: S608 - constants
         params=list(span),
     )
+    nothing = (np.zeros(0, np.int64), np.zeros((0, found.channels), np.float32), np.zeros(0, np.uint32))
     with closing(relation.to_arrow_reader(_CHUNK_ROWS)) as chunks:
-        parts = (
-            (
-                milliseconds(chunk.column("sampled_at")),
-                _values(chunk, found),
-                chunk.column("quality").to_numpy(),
-            )
+        parts = [
+            (milliseconds(chunk.column("sampled_at")), _values(chunk, found), chunk.column("quality").to_numpy())
             for chunk in chunks
-        )
-        if raw:
-            at_ms, band, quality = _as_measured(parts, found.channels)
-        else:
-            for part in parts:
-                buckets.add(*part)
-            at_ms, band, quality = buckets.at_ms, buckets.band(), buckets.quality
-    cursor.rollback()
-    return found.series(span, at_ms=at_ms, raw=raw, band=band, quality=quality)
+        ]
+    at_ms, values, quality = zip(nothing, *parts, strict=True)
+    measured = np.concatenate(values)
+    band = Band(minimum=measured, mean=measured, maximum=measured)
+    return np.concatenate(at_ms), band, np.concatenate(quality)
+
+
+def _reduced(
+    cursor: duckdb.DuckDBPyConnection, span: UnitSpan, buckets: Buckets
+) -> tuple[Contents, Band, NDArray[np.uint32]]:
+    """DuckDB reduces in one pass over the columns.
+
+    How wide rows are is told by the first; where another is wider, a second pass is needed.
+    """
+    widths = cursor.execute(
+        f"SELECT len(temperature_c), len(voltage_v) FROM samples WHERE {_IN_SPAN} LIMIT 1",  # noqa: S608 - constants
+        list(span),
+    ).fetchall()[0]
+    while True:
+        table = cursor.sql(_reduction(*widths), params=[*span, buckets.length_ms]).to_arrow_table()
+        found = _contents_of(table)
+        if found.temperatures <= widths[0] and found.voltages <= widths[1]:
+            break
+        widths = found.temperatures, found.voltages
+    hit = table.column("bucket").to_numpy()
+    shape = (len(buckets.at_ms), found.channels)
+    parts = {name: np.full(shape, np.nan, np.float32) for name in _SQL}
+    for name, band in parts.items():
+        for number, channel in enumerate(
+            [f"temperature_{each}" for each in range(1, found.temperatures + 1)]
+            + [f"voltage_{each}" for each in range(1, found.voltages + 1)]
+            + list(found.singles)
+        ):
+            band[hit, number] = floats(table.column(f"{name}_{channel}"))
+    quality = np.zeros(shape[0], np.uint32)
+    quality[hit] = table.column("quality").to_numpy()
+    return found, Band(**parts), quality
+
+
+def _reduction(temperatures: int, voltages: int) -> str:
+    """A row for each bucket that has samples. Means are summed in double, as avg does."""
+    channels = {
+        **{f"temperature_{number}": f"temperature_c[{number}]" for number in range(1, temperatures + 1)},
+        **{f"voltage_{number}": f"voltage_v[{number}]" for number in range(1, voltages + 1)},
+        **{name: name for name in SINGLE_CHANNELS},
+    }
+    reduced = [f"{sql}({source}) AS {part}_{name}" for name, source in channels.items() for part, sql in _SQL.items()]
+    kinds = " ".join(f"WHEN '{provenance}' THEN {1 << bit}" for bit, provenance in enumerate(Provenance))
+    return (
+        "SELECT (epoch_ms(sampled_at) - $2) // $4 AS bucket, count(*) AS rows, bit_or(quality) AS quality, "  # noqa: S608 - constants
+        "max(len(temperature_c)) AS temperatures, max(len(voltage_v)) AS voltages, "
+        f"bit_or(CASE provenance {kinds} END) AS provenances, {', '.join(reduced)} "
+        f"FROM samples WHERE {_IN_SPAN} GROUP BY bucket"
+    )
+
+
+def _contents_of(table: pa.Table) -> Contents:
+    provenances = int(np.bitwise_or.reduce(table.column("provenances").to_numpy()))
+    return Contents(
+        rows=int(table.column("rows").to_numpy().sum()),
+        temperatures=int(table.column("temperatures").to_numpy().max()),
+        voltages=int(table.column("voltages").to_numpy().max()),
+        singles=tuple(name for name in SINGLE_CHANNELS if table.column(f"mean_{name}").null_count < table.num_rows),
+        provenances=frozenset(each for bit, each in enumerate(Provenance) if provenances >> bit & 1),
+    )
 
 
 def read_positions(
@@ -104,6 +170,18 @@ def latest_at(cursor: duckdb.DuckDBPyConnection, unit_id: str) -> int | None:
     row = cursor.execute("SELECT epoch_ms(max(sampled_at)) FROM samples WHERE unit_id = $1", [unit_id]).fetchall()[0]
     newest: int | None = row[0]
     return newest
+
+
+def hot_days(
+    cursor: duckdb.DuckDBPyConnection, above_c: float, start_ms: int, end_ms: int, limit: int
+) -> tuple[HotDay, ...]:
+    rows = cursor.execute(
+        "SELECT unit_id, epoch_ms(day_at), hottest_c FROM hot_days WHERE hottest_c > $1 "
+        "AND day_at >= make_timestamp_ms($2) AND day_at < make_timestamp_ms($3) "
+        "ORDER BY hottest_c DESC, day_at DESC, unit_id LIMIT $4",
+        [above_c, start_ms, end_ms, limit],
+    ).fetchall()
+    return tuple(HotDay(*row) for row in rows)
 
 
 _BEFORE_ALL_MS = -(2**62)
@@ -158,13 +236,3 @@ def _values(chunk: pa.RecordBatch, found: Contents) -> NDArray[np.float32]:
         ],
         axis=1,
     )
-
-
-def _as_measured(
-    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint32]]], channels: int
-) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
-    nothing = (np.zeros(0, np.int64), np.zeros((0, channels), np.float32), np.zeros(0, np.uint32))
-    at_ms, values, quality = zip(nothing, *parts, strict=True)
-    measured = np.concatenate(values)
-    band = Band(minimum=measured, mean=measured, maximum=measured)
-    return np.concatenate(at_ms), band, np.concatenate(quality)

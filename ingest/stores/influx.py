@@ -20,6 +20,7 @@ from ingest.stores.contract import (
     AppendResult,
     ExportFormat,
     ExportSummary,
+    HotDay,
     OutboxRange,
     RefusedBatch,
     Series,
@@ -32,6 +33,8 @@ from ingest.stores.influx_export import export
 from ingest.stores.influx_keeping import Keeping
 from ingest.stores.influx_lines import LineEntry, LineFormatter, line_head, position_lines
 from ingest.stores.influx_progress import MADE_UP_BOOT, Progress, keep_fences, outbox_ranges
+from ingest.stores.influx_rollups import RollUps, hot_days
+from ingest.stores.influx_series import read_series
 from ingest.stores.influx_server import InfluxAccess, InfluxServer
 from ingest.stores.plain_rows import grow_rows
 from ingest.stores.progress import settled_without
@@ -92,6 +95,7 @@ class InfluxDBStore:
         self._formatter = LineFormatter()
         self._ahead = ThreadPoolExecutor(1, "influxdb lines")
         self._keeping = Keeping(self._server, self._write_batches)
+        self._roll_ups = RollUps(self._server)
         self._progress: Progress | None = None
         self._fences: dict[str, int] = {}
         self._unsure: set[tuple[str, int]] = set()
@@ -111,6 +115,7 @@ class InfluxDBStore:
             progress = self._ready_to_write(fences)
             plan = self._plan(progress, batches)
             try:
+                self._roll_ups.touch(plan.entries)
                 refused = self._write_batches(self._server.access.database, plan.entries)
                 self._keeping.keep_batches(plan.entries)
             except BaseException:
@@ -157,7 +162,7 @@ class InfluxDBStore:
     def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
         with self._using():
             windows = self._keeping.windows(start_ms, end_ms)
-            return reading.read_series(self._server, UnitSpan(unit_id, start_ms, end_ms), windows, points)
+            return read_series(self._server, UnitSpan(unit_id, start_ms, end_ms), windows, points)
 
     def positions(self, gateway_id: str, start_ms: int, end_ms: int) -> tuple[PositionFix, ...]:
         with self._using():
@@ -191,6 +196,14 @@ class InfluxDBStore:
             progress = self._progress or Progress(self._server)
             progress.forget_before(cutoff_ms, self._keeping.held_units())
         return deleted
+
+    def roll_up(self, now_ms: int) -> bool:
+        with self._using():
+            return self._roll_ups.roll_up(now_ms)
+
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> tuple[HotDay, ...]:
+        with self._using():
+            return hot_days(self._server, above_c, start_ms, end_ms, limit)
 
     def stored_units(self) -> tuple[StoredUnit, ...]:
         with self._using():

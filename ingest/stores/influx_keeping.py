@@ -128,7 +128,7 @@ class Keeping:
         if cutoff_ms > self._cutoff_ms:
             self._server.write(self._kept, f"expiry cutoff={cutoff_ms}i 0\n".encode())
             self._cutoff_ms = cutoff_ms
-        for measurement in ("samples", "positions"):
+        for measurement in ("samples", "rollups", "positions"):
             self._delete(measurement, Window(self._database, EARLIEST_MS, cutoff_ms))
         return deleted
 

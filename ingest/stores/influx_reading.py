@@ -1,4 +1,4 @@
-"""What is read from InfluxDB, in InfluxQL alone: summaries, series, rows and whole batches, positions."""
+"""What is read from InfluxDB, in InfluxQL alone: summaries, rows and whole batches, positions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ingest.stores.buckets import Buckets
 from ingest.stores.contents import Contents
-from ingest.stores.contract import Band
 from ingest.stores.influx_lines import channel_fields
 from ingest.stores.influx_server import literal, quoted
 from ingest.stores.moving import StoredGateway, StoredUnit
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.stores.contract import Series, UnitSpan
+    from ingest.stores.contract import UnitSpan
     from ingest.stores.influx_answers import Rows
     from ingest.stores.influx_server import InfluxServer
 
@@ -100,76 +98,6 @@ def blocks(server: InfluxServer, unit_ids: Sequence[str], window: Window, found:
                 floats(columns[4:], len(rows.values)),
                 integers(columns[3]),
             )
-
-
-def read_series(server: InfluxServer, span: UnitSpan, windows: Sequence[Window], points: int) -> Series:
-    """One unit's span in at most `points` buckets, raw when it has no more rows. Raises ValueError as Buckets does."""
-    empty = Buckets(start_ms=span.start_ms, end_ms=span.end_ms, points=points, channels=0)
-    found = contents(server, span.unit_id, windows)
-    raw = found.rows <= points
-    if raw:
-        at_ms, band, quality = _as_measured(server, span.unit_id, windows, found)
-    else:
-        at_ms = empty.at_ms
-        band, quality = _reduced(server, span, windows, found, empty)
-    return found.series(span, at_ms=at_ms, raw=raw, band=band, quality=quality)
-
-
-def _as_measured(
-    server: InfluxServer, unit_id: str, windows: Sequence[Window], found: Contents
-) -> tuple[NDArray[np.int64], Band, NDArray[np.uint32]]:
-    pieces = [Block(np.zeros(0, np.int64), [], np.zeros((0, found.channels), np.float32), np.zeros(0, np.uint32))]
-    if found.rows:
-        for window in windows:
-            pieces += blocks(server, [unit_id], window, found)
-    values = np.concatenate([piece.values for piece in pieces])
-    return (
-        np.concatenate([piece.at_ms for piece in pieces]),
-        Band(minimum=values, mean=values, maximum=values),
-        np.concatenate([piece.quality for piece in pieces]),
-    )
-
-
-def _reduced(
-    server: InfluxServer, span: UnitSpan, windows: Sequence[Window], found: Contents, buckets: Buckets
-) -> tuple[Band, NDArray[np.uint32]]:
-    """The server reduces; a bucket that lies in two databases is put together here."""
-    shape = (len(buckets.at_ms), found.channels)
-    minimum, maximum = np.full(shape, np.inf), np.full(shape, -np.inf)
-    total, measured = np.zeros(shape), np.zeros(shape)
-    quality = np.zeros(shape[0], np.uint32)
-    grouped = f"GROUP BY time({buckets.length_ms}ms, {span.start_ms % buckets.length_ms}ms) fill(none)"
-    # Each one costs the server a pass over the field: counts are needed only where means must be put together.
-    wanted = ("min", "max", "mean", "count") if len(windows) > 1 else ("min", "max", "mean")
-    fields = ", ".join(f"{what}({quoted(name)})" for name in fields_of(found) for what in wanted)
-    for window in windows:
-        source = f'FROM "samples" WHERE "unit" = {literal(span.unit_id)} AND {window.where} {grouped}'
-        if found.channels:
-            for rows in server.query(window.database, f"SELECT {fields} {source}"):
-                hit = _buckets_of(rows, span, buckets)
-                values = _floats64(rows).reshape(len(hit), shape[1], len(wanted))
-                minimum[hit] = np.fmin(minimum[hit], values[:, :, 0])
-                maximum[hit] = np.fmax(maximum[hit], values[:, :, 1])
-                there = ~np.isnan(values[:, :, 2])
-                count = np.where(there, values[:, :, 3] if len(windows) > 1 else 1.0, 0.0)
-                total[hit] += np.where(there, values[:, :, 2], 0.0) * count
-                measured[hit] += count
-        for rows in server.query(window.database, f'SELECT distinct("quality") {source}'):
-            for bucket, row in zip(_buckets_of(rows, span, buckets).tolist(), rows.values, strict=True):
-                quality[bucket] |= np.uint32(row[1] or 0)
-    empty = measured == 0
-    mean = np.full(shape, np.nan)
-    np.divide(total, measured, out=mean, where=~empty)
-    return Band(
-        minimum=np.where(empty, np.nan, minimum).astype(np.float32),
-        mean=mean.astype(np.float32),
-        maximum=np.where(empty, np.nan, maximum).astype(np.float32),
-    ), quality
-
-
-def _buckets_of(rows: Rows, span: UnitSpan, buckets: Buckets) -> NDArray[np.int64]:
-    at_ms = np.array([row[0] for row in rows.values], np.int64)
-    return (at_ms - span.start_ms) // buckets.length_ms
 
 
 def latest_at(server: InfluxServer, unit_id: str, windows: Sequence[Window]) -> int | None:
@@ -290,10 +218,6 @@ def floats(columns: Sequence[Sequence[float | None]], rows: int) -> NDArray[np.f
     for number, column in enumerate(columns):
         out[:, number] = np.array(column, np.float64)
     return out
-
-
-def _floats64(rows: Rows) -> NDArray[np.float64]:
-    return np.array([row[1:] for row in rows.values], np.float64)
 
 
 def integers(column: Sequence[int | None]) -> NDArray[np.uint32]:

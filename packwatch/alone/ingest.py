@@ -18,6 +18,7 @@ from packwatch.garbage import look_for_cycles_rarely
 from packwatch.history import history_token
 from packwatch.history_app import history_app
 from packwatch.retention import keep_retention
+from packwatch.roll_ups import keep_roll_ups
 from packwatch.stores import open_store
 from packwatch.web_server import WebServer
 
@@ -57,6 +58,7 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew.start("ingest", ingest.run())
         crew.start("history", web.run())
         crew.start("retention", keep_retention(store, settings.store.retention_days))
+        crew.start("roll-ups", keep_roll_ups(store))
         await web.ready()
         house.enter_context(published_service(settings.data_dir, f"http://{settings.http}", whole=False))
         announce(f"ingest takes data from {settings.mqtt.address} and serves its history at http://{settings.http}")

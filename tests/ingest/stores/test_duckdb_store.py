@@ -85,8 +85,10 @@ def test_a_store_of_the_first_version_goes_on(tmp_path: Path, make_batch: Make) 
         store.append([make_batch(frame=1)])
     with closing(duckdb.connect(path)) as connection:
         connection.execute("DROP TABLE outbox_progress; DROP TABLE fences; UPDATE store_version SET version = 1")
+        connection.execute("DROP TABLE hot_days")
     for _ in range(2):
         with closing(DuckDBStore(path)) as store:
+            assert [day.hottest_c for day in store.hot_days(19.0, 0, 2 * NOW_MS, 10)] == [20.0]
             assert store.append([make_batch(frame=1)], [outbox(1, 1)]).duplicate_batches == 1
             assert store.outbox_progress() == (outbox(1, 1),)
 

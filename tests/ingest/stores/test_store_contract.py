@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,9 @@ from ingest.stores.contract import AppendResult, StoreRefusedError, StoreUnavail
 from telemetry.samples import PositionFix, Provenance, Quality, ReceivedBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from ingest.stores.contract import TelemetryStore
+    from ingest.stores.contract import Series, TelemetryStore
 
     Make = Callable[..., ReceivedBatch]
     Open = Callable[[], TelemetryStore]
@@ -84,6 +85,133 @@ def test_more_rows_than_points_come_as_buckets_with_their_extremes(store: Teleme
     assert series.temperatures_c.maximum[0, 0] == 99
     assert series.quality[5] == Quality.TEMPERATURE_SUSPECT
     assert np.isnan(series.temperatures_c.mean[:, 1]).all()
+
+
+@pytest.fixture
+def three_days(make_batch: Make) -> list[ReceivedBatch]:
+    """A sample a minute in frames of an hour, with holes, a gap, widths and provenances that change, and flags."""
+    random = np.random.default_rng(7)
+    batches = []
+    for hour in [*range(30), *range(40, 72)]:
+        channels = (5, 2) if hour < 50 else (3, 4)
+        values = [random.normal(30, 20, (60, each)).astype(np.float32) for each in channels]
+        for each in values:
+            each[random.random(each.shape) < 0.2] = np.nan
+        batches.append(
+            make_batch(
+                frame=hour,
+                sampled_at_ms=NOW_MS + 3_600_000 * hour + 60_000 * np.arange(60) + random.integers(0, 30_000, 60),
+                temperatures_c=values[0],
+                voltages_v=values[1],
+                ambient_c=random.normal(10, 3, 60) if hour > 20 else None,
+                quality=random.integers(0, 64, 60) * (random.random(60) < 0.1),
+                provenance=Provenance.SIMULATED if hour < 10 else Provenance.MEASURED,
+            )
+        )
+    return batches
+
+
+def assert_plain_formula(series: Series, received: Sequence[ReceivedBatch]) -> None:
+    """Every bucket of the series against all samples in it, one after the other."""
+    batches = [each.batch for each in received]
+    at_ms = np.concatenate([batch.sampled_at_ms for batch in batches])
+    assert series.rows == len(at_ms)
+    assert series.provenances == {batch.provenance for batch in batches}
+    for name in ("temperatures_c", "voltages_v", "ambient_c"):
+        band = series.singles["ambient_c"] if name == "ambient_c" else getattr(series, name)
+        columns = max(getattr(batch, name).shape[-1] for batch in batches) if name != "ambient_c" else 1
+        values = np.full((len(at_ms), columns), np.nan)
+        row = 0
+        for batch in batches:
+            own = getattr(batch, name)
+            if own is not None:
+                own = own.reshape(len(batch), -1)
+                values[row : row + len(batch), : own.shape[1]] = own
+            row += len(batch)
+        for index, start_ms in enumerate(series.at_ms):
+            end_ms = series.at_ms[index + 1] if index + 1 < len(series.at_ms) else series.end_ms
+            inside = values[(at_ms >= start_ms) & (at_ms < end_ms)]
+            for channel in range(columns):
+                found = tuple(
+                    getattr(band, part).reshape(len(series.at_ms), -1)[index, channel]
+                    for part in ("minimum", "mean", "maximum")
+                )
+                measured = inside[:, channel][~np.isnan(inside[:, channel])]
+                if len(measured):
+                    # float32 keeps 24 bits: half a unit in the last place of 100 is 4e-6
+                    expected = (measured.min(), measured.mean(), measured.max())
+                    assert found == pytest.approx(expected, rel=1e-6, abs=1e-5)
+                else:
+                    assert np.isnan(found).all()
+    quality = np.concatenate([batch.quality for batch in batches])
+    for index, start_ms in enumerate(series.at_ms):
+        end_ms = series.at_ms[index + 1] if index + 1 < len(series.at_ms) else series.end_ms
+        inside = quality[(at_ms >= start_ms) & (at_ms < end_ms)]
+        assert series.quality[index] == np.bitwise_or.reduce(inside, initial=0)
+
+
+def test_a_long_read_is_the_plain_formula_before_and_after_roll_ups(
+    open_store: Open, three_days: list[ReceivedBatch], make_batch: Make
+) -> None:
+    start_ms, end_ms = NOW_MS - 1_234_567, NOW_MS + 72 * 3_600_000 - 98_765
+    last = three_days[-1].batch.sampled_at_ms
+    known = [*three_days[:-1], _cut(three_days[-1], int((last < end_ms).sum()))]
+    store = open_store()
+    store.append(three_days)
+    for points in (130, 7):
+        assert_plain_formula(store.read("unit-1", start_ms, end_ms, points), known)
+    while store.roll_up(end_ms):
+        pass
+    for points in (130, 7):
+        assert_plain_formula(store.read("unit-1", start_ms, end_ms, points), known)
+    late = make_batch(frame=900, sampled_at_ms=[NOW_MS + 35 * 3_600_000 + 1], temperatures_c=[[990.0] * 6])
+    store.append([late])
+    store.close()
+    again = open_store()
+    for _ in range(2):
+        assert_plain_formula(again.read("unit-1", start_ms, end_ms, 130), [*known, late])
+        while again.roll_up(end_ms):
+            pass
+
+
+def test_a_channel_that_joins_a_rolled_up_row_is_read_at_once(store: TelemetryStore, make_batch: Make) -> None:
+    plain = {"boot_id": None, "frame": None}
+    times_ms = NOW_MS + 60_000 * np.arange(300)
+    first = make_batch(sampled_at_ms=times_ms, temperatures_c=np.full((300, 1), 20.0), **plain)
+    store.append([first])
+    store.roll_up(NOW_MS + DAY_MS)
+    more = make_batch(sampled_at_ms=times_ms[[70]], temperatures_c=[[np.nan, 77.0]], **plain)
+    store.append([more])
+    series = store.read("unit-1", NOW_MS, NOW_MS + 300 * 60_000, 10)
+    assert np.nanmax(series.temperatures_c.maximum[:, 1]) == 77.0
+
+
+def test_hot_days_outlive_their_samples(open_store: Open, make_batch: Make) -> None:
+    midnight_ms = NOW_MS // DAY_MS * DAY_MS
+    store = open_store()
+
+    def measure(unit_id: str, at_ms: int, hottest_c: float) -> None:
+        rows = [[20.0, hottest_c, np.nan]]
+        store.append([make_batch(unit_id=unit_id, frame=at_ms // 1000, sampled_at_ms=[at_ms], temperatures_c=rows)])
+        store.roll_up(midnight_ms + 9 * DAY_MS)
+
+    measure("unit-1", midnight_ms + 5_000_000, 61.5)
+    measure("unit-1", midnight_ms + 9_000_000, 55.0)
+    measure("unit-2", midnight_ms - 1, 70.0)
+    measure("unit-2", midnight_ms, 60.0)
+    found = [("unit-2", midnight_ms - DAY_MS, 70.0), ("unit-1", midnight_ms, 61.5)]
+    assert store.hot_days(60.0, midnight_ms - DAY_MS, midnight_ms + DAY_MS, 10) == tuple(found)
+    assert store.hot_days(60.0, midnight_ms, midnight_ms + DAY_MS, 10) == tuple(found[1:])
+    assert store.hot_days(10.0, 0, midnight_ms + DAY_MS, 2) == tuple(found)
+    store.delete_before(midnight_ms + 9 * DAY_MS)
+    store.close()
+    assert open_store().hot_days(60.0, 0, midnight_ms + DAY_MS, 10) == tuple(found)
+
+
+def _cut(received: ReceivedBatch, rows: int) -> ReceivedBatch:
+    batch = received.batch
+    arrays = ("sampled_at_ms", "temperatures_c", "voltages_v", "ambient_c", "quality")
+    return replace(received, batch=replace(batch, **{name: getattr(batch, name)[:rows] for name in arrays}))
 
 
 def test_an_unknown_unit_or_empty_span_reads_as_nothing(store: TelemetryStore) -> None:
