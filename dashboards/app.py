@@ -17,6 +17,7 @@ from dashboards import (
     routes_alerts,
     routes_board,
     routes_devices,
+    routes_drills,
     routes_emergency,
     routes_guardianship,
     routes_incidents,
@@ -180,6 +181,7 @@ def create_app(
         routes_trips,
         routes_emergency,
         routes_paging,
+        routes_drills,
     ):
         app.include_router(room.router)
     app.mount("/", FrontEnd(static_dir))

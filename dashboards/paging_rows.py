@@ -9,6 +9,7 @@ from dashboards.rows import to_ms, to_ms_or_none
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from registry.drill_records import Drill
     from registry.paging_records import Guardian, Page, PushDevice
     from registry.recipients import KnownRecipient
     from registry.roster import Gap
@@ -28,6 +29,7 @@ def recipient_row(known: KnownRecipient) -> dict[str, Any]:
         "always_on_duty": person.always_on_duty,
         "unreachable_why": person.unreachable_why,
         "unreachable_since_ms": to_ms_or_none(person.unreachable_since),
+        "last_drill": None if known.last_drill is None else drill_row(known.last_drill),
         "channels": [
             {
                 "step": way.step,
@@ -57,6 +59,22 @@ def device_row(device: PushDevice, proved_at: datetime | None) -> dict[str, Any]
         "proved_at_ms": to_ms_or_none(proved_at),
         "failed_at_ms": to_ms_or_none(device.failed_at),
         "failed_why": device.failed_why,
+    }
+
+
+def drill_row(drill: Drill) -> dict[str, Any]:
+    """One drill: on which ways, how far it came, how it ended and why."""
+    return {
+        "drill_id": drill.drill_id,
+        "recipient_id": drill.recipient_id,
+        "started_by": drill.started_by,
+        "started_at_ms": to_ms(drill.started_at),
+        "steps": [step.split(",") for step in drill.steps],
+        "step": drill.step,
+        "state": drill.state,
+        "ended_at_ms": to_ms_or_none(drill.ended_at),
+        "proved_on": drill.proved_on,
+        "why": drill.why,
     }
 
 

@@ -94,6 +94,9 @@ def paging(house: House) -> Response:
                 for each in people
                 if each.recipient.unreachable_why is not None
             ],
+            "silent_boards": [
+                {"recipient_id": each.recipient_id, "why": each.why} for each in house.registry.silent_boards(now)
+            ],
             "drills_due": drills_due(people, now),
             "notices": house.registry.paging_notices(),
             "push_key": house.push_key,

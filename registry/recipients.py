@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from registry.audit import PROGRAM, Action, Actor, append
-from registry.audit_records import ActorKind
 from registry.database import Database
 from registry.drill_records import Drill, DrillState
 from registry.errors import ConflictError, NotFoundError, RefusedError
 from registry.paging_kinds import Channel
 from registry.paging_records import (
-    BoardHeartbeat,
     Duty,
     Guardian,
     PagingCase,
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-BOARD_HEARD_WITHIN = timedelta(seconds=30)
-"""**Assumed**: a dispatcher's page that has said nothing for so long is not heard; it speaks every 10 s."""
 TESTED_WITHIN = timedelta(days=31)
 """How old a proof may be: a drill a month."""
 TALKING = (Channel.VOICE, Channel.SMS)
@@ -80,7 +76,7 @@ class Recipients(Database):
             session.add(Recipient(**columns))
             session.flush()
             _set_ways(session, recipient.recipient_id, ways)
-            append(session, [_action(recipient.recipient_id, "add recipient", by, role=recipient.role)])
+            append(session, [recipient_action(recipient.recipient_id, "add recipient", by, role=recipient.role)])
 
         self._write(work)
 
@@ -91,7 +87,7 @@ class Recipients(Database):
             _known(session, recipient_id)
             _set_ways(session, recipient_id, ways)
             told = [f"{way.step} {way.channel}" for way in ways]
-            append(session, [_action(recipient_id, "set channels", by, channels=told)])
+            append(session, [recipient_action(recipient_id, "set channels", by, channels=told)])
 
         self._write(work)
 
@@ -100,7 +96,7 @@ class Recipients(Database):
 
         def work(session: Session) -> None:
             _known(session, recipient_id).retired_at = now
-            append(session, [_action(recipient_id, "retire recipient", by, at=now)])
+            append(session, [recipient_action(recipient_id, "retire recipient", by, at=now)])
 
         self._write(work)
 
@@ -109,13 +105,13 @@ class Recipients(Database):
 
         def work(session: Session) -> tuple[KnownRecipient, ...]:
             query = select(Recipient).where(Recipient.retired_at.is_(None)).order_by(Recipient.recipient_id)
-            return tuple(_with_all(session, each, now) for each in session.scalars(query))
+            return tuple(with_all(session, each, now) for each in session.scalars(query))
 
         return self._read(work)
 
     def recipient(self, recipient_id: str, now: datetime) -> KnownRecipient:
         """One recipient. Raises NotFoundError."""
-        return self._read(lambda session: _with_all(session, _known(session, recipient_id), now))
+        return self._read(lambda session: with_all(session, _known(session, recipient_id), now))
 
     def recipient_of_account(self, account_id: str) -> Recipient | None:
         """Who somebody who signed in is, among those that are paged."""
@@ -153,7 +149,7 @@ class Recipients(Database):
                 added_at=now,
             )
             session.add(device)
-            append(session, [_action(recipient_id, "add device", by, at=now, device=label)])
+            append(session, [recipient_action(recipient_id, "add device", by, at=now, device=label)])
 
         self._write(work)
         return device_id
@@ -171,7 +167,7 @@ class Recipients(Database):
             duty = Duty(recipient_id=recipient_id, from_at=from_at, until_at=until_at, entered_by=entered_by)
             session.add(duty)
             session.flush()
-            append(session, [_action(recipient_id, "add duty", by, from_at=from_at, until_at=until_at)])
+            append(session, [recipient_action(recipient_id, "add duty", by, from_at=from_at, until_at=until_at)])
             return duty
 
         return self._write(work)
@@ -185,7 +181,7 @@ class Recipients(Database):
                 raise NotFoundError(f"there is no duty {duty_id} on the roster")
             session.delete(duty)
             told = {"from_at": duty.from_at, "until_at": duty.until_at}
-            append(session, [_action(duty.recipient_id, "remove duty", by, **told)])
+            append(session, [recipient_action(duty.recipient_id, "remove duty", by, **told)])
 
         self._write(work)
 
@@ -256,93 +252,12 @@ class Recipients(Database):
         """All fleets."""
         return self._read(lambda session: tuple(session.scalars(select(Fleet.fleet_id).order_by(Fleet.fleet_id))))
 
-    def note_board(self, board_id: str, account_id: str, now: datetime, *, sounding: bool, why: str | None) -> None:
-        """A dispatcher's page says whether it would be heard."""
-
-        def work(session: Session) -> None:
-            kept = session.get(BoardHeartbeat, board_id)
-            if kept is None:
-                session.add(
-                    BoardHeartbeat(board_id=board_id, account_id=account_id, at=now, sounding=sounding, why=why)
-                )
-            else:
-                kept.account_id, kept.at, kept.sounding, kept.why = account_id, now, sounding, why
-            session.execute(delete(BoardHeartbeat).where(BoardHeartbeat.at < now - timedelta(days=1)))
-
-        self._write(work)
-
-    def judge_reachability(self, now: datetime) -> tuple[str, ...]:
-        """Flag who cannot be reached on any way, and take the flag from who can; returns whose flag changed."""
-
-        def work(session: Session) -> tuple[str, ...]:
-            changed, actions = [], []
-            query = select(Recipient).where(Recipient.retired_at.is_(None), Recipient.role.is_not(None))
-            for person in session.scalars(query.order_by(Recipient.recipient_id)):
-                why = unreachable(_with_all(session, person, now), _boards(session, person), now)
-                if (why is None) == (person.unreachable_why is None):
-                    continue
-                person.unreachable_why, person.unreachable_since = why, None if why is None else now
-                changed.append(person.recipient_id)
-                word = "reachable again" if why is None else "unreachable"
-                actions.append(_action(person.recipient_id, word, _JUDGE, at=now, why=why))
-            append(session, actions)
-            return tuple(changed)
-
-        return self._write(work)
-
     def paging_notices(self) -> dict[str, tuple[str, ...]]:
         """What people must know about the paging of each case that is still being paged."""
         query = select(PagingCase).where(PagingCase.next_at.is_not(None))
         return self._read(
             lambda session: {each.case_id: tuple(each.notices) for each in session.scalars(query) if each.notices}
         )
-
-
-_JUDGE = Actor(kind=ActorKind.RULE, id="reachability")
-
-
-def unreachable(known: KnownRecipient, boards: Sequence[BoardHeartbeat], now: datetime) -> str | None:
-    """Why nothing would arrive at a recipient; None: something would, as far as is known."""
-    if not known.ways:
-        return "no channel is known"
-    if missed := _missed_drill(known):
-        return missed
-    reasons = [_way_unreachable(way, known, boards, now) for way in known.ways]
-    return None if None in reasons else "; ".join(reason for reason in reasons if reason)
-
-
-def _way_unreachable(
-    way: RecipientChannel, known: KnownRecipient, boards: Sequence[BoardHeartbeat], now: datetime
-) -> str | None:
-    match way.channel:
-        case Channel.PUSH:
-            if all(device.failed_at is not None for device in known.devices):
-                return "push: no device is subscribed, or each one failed"
-        case Channel.BOARD:
-            if not any(heard(board, now) for board in boards):
-                return "board: it is not open, or does not sound"
-    return None if way.failed_at is None else f"{way.channel}: {way.failed_why}"
-
-
-def _missed_drill(known: KnownRecipient) -> str | None:
-    """The drill that nobody answered, unless a message was answered since."""
-    drill = known.last_drill
-    if drill is None or drill.state is not DrillState.MISSED:
-        return None
-    if any(way.tested_at is not None and way.tested_at >= drill.started_at for way in known.ways):
-        return None
-    return f"the drill of {drill.started_at:%Y-%m-%d %H:%M} UTC: {drill.why}"
-
-
-def heard(board: BoardHeartbeat, now: datetime) -> bool:
-    """Whether a dispatcher's page would be heard."""
-    return board.sounding and now - board.at <= BOARD_HEARD_WITHIN
-
-
-def _boards(session: Session, person: Recipient) -> Sequence[BoardHeartbeat]:
-    if person.account_id is None:
-        return ()
-    return session.scalars(select(BoardHeartbeat).where(BoardHeartbeat.account_id == person.account_id)).all()
 
 
 def _has_proved_phone(session: Session, recipient_id: str, now: datetime) -> bool:
@@ -361,7 +276,8 @@ def _known(session: Session, recipient_id: str) -> Recipient:
     return person
 
 
-def _with_all(session: Session, person: Recipient, now: datetime) -> KnownRecipient:
+def with_all(session: Session, person: Recipient, now: datetime) -> KnownRecipient:
+    """A recipient with all that belongs to it."""
     mine = person.recipient_id
     ways = select(RecipientChannel).where(RecipientChannel.recipient_id == mine)
     devices = select(PushDevice).where(PushDevice.recipient_id == mine).order_by(PushDevice.added_at)
@@ -400,7 +316,10 @@ def _set_ways(session: Session, recipient_id: str, ways: Sequence[Way]) -> None:
     session.flush()
 
 
-def _action(recipient_id: str, action: str, by: Actor, *, at: datetime | None = None, **detail: object) -> Action:
+def recipient_action(
+    recipient_id: str, action: str, by: Actor, *, at: datetime | None = None, **detail: object
+) -> Action:
+    """What was done to a recipient, for the audit log."""
     return Action(actor=by, action=action, subject=f"recipient/{recipient_id}", at=at, detail=detail)
 
 

@@ -19,6 +19,7 @@ from registry.missing import Missing
 from registry.outbox import Outbox
 from registry.paging import Paging
 from registry.quarantine import Quarantine
+from registry.reachability import Reachability
 from registry.recipients import Recipients
 from registry.reviews import Reviews
 from registry.rules_log import RulesLog
@@ -31,6 +32,7 @@ class Registry(
     Paging,
     Outbox,
     Recipients,
+    Reachability,
     Incidents,
     Quarantine,
     Missing,

@@ -105,6 +105,18 @@ def drill(recipient: RecipientId, *, data_dir: DataDir = None) -> None:
             out.print(f"{page.channel}: queued", highlight=False)
 
 
+@app.command("drills")
+def drills(recipient: RecipientId, *, data_dir: DataDir = None) -> None:
+    """Print somebody's drills, the latest first: on which ways, how each ended, and why."""
+    with readable_errors(), _registry(data_dir) as registry:
+        registry.recipient(recipient, datetime.now(UTC))
+        table = Table("began (UTC)", "by", "ways", "state", "why", box=None)
+        for each in registry.drills(recipient):
+            ways = ", then ".join(step.replace(",", " and ") for step in each.steps)
+            table.add_row(f"{each.started_at:%Y-%m-%d %H:%M}", each.started_by, ways, each.state, each.why or "")
+        out.print(table)
+
+
 @app.command("duty")
 def duty(
     recipient: RecipientId,
@@ -130,11 +142,15 @@ def list_(*, data_dir: DataDir = None) -> None:
         people = registry.recipients(now)
         table = Table("recipient", "role", "ways", "what is wrong", box=None)
         due = drills_due(people, now)
+        silent = {board.recipient_id: board.why for board in registry.silent_boards(now)}
         for known in people:
             person = known.recipient
-            wrong = [person.unreachable_why or ""] if person.unreachable_why else []
+            wrong = [person.unreachable_why] if person.unreachable_why else []
+            if why := silent.get(person.recipient_id):
+                wrong.append(f"the board would not be heard: {why}")
             wrong += [f"{way.channel} failed: {way.failed_why}" for way in known.ways if way.failed_at is not None]
-            wrong += ["no way was proved within a month: hold a drill"] if person.recipient_id in due else []
+            if person.recipient_id in due:
+                wrong.append("no way was proved within a month: hold a drill")
             table.add_row(person.recipient_id, person.role or "(system)", _ways_told(known), "; ".join(wrong))
         out.print(table)
         if not any(each.recipient.role is not None for each in people):

@@ -183,8 +183,25 @@ async def test_the_board_says_that_it_sounds_and_gets_what_its_person_is_paged_w
         recipient_id="ana", name="Ana", role=Role.DISPATCHER, created_at=clock.now, account_id=account.account_id
     )
     registry.add_recipient(ana, [Way(step=0, channel=Channel.BOARD)])
+    beat: dict[str, Any] = {"board_id": "b1", "sounding": False, "why": "its sound is off"}
+
+    async def told() -> tuple[list[str], list[str]]:
+        registry.judge_reachability(clock.now)
+        said = (await person.get("/api/paging")).json()
+        return [one["why"] for one in said["unreachable"]], [one["why"] for one in said["silent_boards"]]
+
+    shut = "it is not open, or does not sound"
+    assert await told() == ([f"board: {shut}"], [shut])
+    await person.post("/api/board/heartbeat", json=beat)
+    assert (await told())[1] == ["its sound is off"]
     beat = {"board_id": "b1", "sounding": True}
     assert (await person.post("/api/board/heartbeat", json=beat)).json() == []
+    assert await told() == ([], [])
+    registry.set_ways("ana", [Way(step=0, channel=Channel.BOARD), Way(step=1, channel=Channel.EMAIL, address="a@b.c")])
+    clock.ms += 31_000
+    assert await told() == ([], [shut])  # an e-mail may still arrive; that nobody hears the board is said all the same
+    assert (await person.post("/api/board/heartbeat", json=beat)).json() == []
+    registry.set_ways("ana", [Way(step=0, channel=Channel.BOARD)])
     registry.start_drill("ana", clock.now, by=PROGRAM)
     (handover,) = registry.take_pages("tests", clock.now, answer_within=timedelta(seconds=30))
     assert [board.sounding for board in handover.boards] == [True]
@@ -192,3 +209,8 @@ async def test_the_board_says_that_it_sounds_and_gets_what_its_person_is_paged_w
     (page,) = handover.pages
     assert (await person.post(f"/api/board/shown/{page.message_id}")).status_code == 204
     assert registry.pages()[0].state is PageState.SHOWN
+    (held,) = (await person.get("/api/recipients/ana/drills")).json()
+    assert (held["state"], held["proved_on"], held["steps"]) == ("proved", "board", [["board"]])
+    (row,) = (await person.get("/api/recipients")).json()
+    assert row["last_drill"] == held
+    assert (await person.get("/api/recipients/nobody/drills")).status_code == 404

@@ -28,6 +28,10 @@ def test_a_person_with_ways_in_steps_is_listed_with_what_is_missing(tmp_path: Pa
     assert "hold a drill" in listed
     assert "Nobody is paged" not in listed
     assert "voice: queued" in run(app, ["recipients", "drill", "ana", *folder], env=WIDE).output
+    held = run(app, ["recipients", "drills", "ana", *folder], env=WIDE).output
+    assert "e-mail and voice and push" in held
+    assert "running" in held
+    assert run(app, ["recipients", "drills", "nobody", *folder], env=WIDE).exit_code == 1
     assert run(app, ["recipients", "retire", "ana", *folder], env=WIDE).exit_code == 0
     assert "Nobody is paged" in run(app, ["recipients", "list", *folder], env=WIDE).output
 

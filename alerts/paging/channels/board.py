@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts.paging.channels.contract import Taken, TryAgainError
-from registry.recipients import heard
+from registry.reachability import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,8 @@ export interface PagingState {
   anybody: boolean;
   gaps: { role: string; fleet_id: string; from_ms: number; until_ms: number }[];
   unreachable: { recipient_id: string; why: string }[];
+  /** On duty, and paged on a board that nobody would hear. */
+  silent_boards: { recipient_id: string; why: string }[];
   notices: Record<string, string[]>;
 }
 
