@@ -39,9 +39,10 @@ from dashboards.front_end import FrontEnd
 from dashboards.guard import Guard
 from dashboards.sessions import LIFETIME_S, SignedOut
 from dashboards.signed_links import SignedLinks
-from dashboards.stream import EventEncoder
+from dashboards.stream import Broadcast
 from dashboards.throttle import SignInThrottle
 from dashboards.trips import TripHouse, TripLinks
+from dashboards.us_rules import us_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,6 +98,7 @@ def create_app(
     allowed_hosts: Sequence[str] = (),
     static_dir: Path = STATIC_DIR,
     county_numbers: Path | None = None,
+    own_us_rules: Path | None = None,
     push_key: str | None = None,
     check_address: Callable[[Channel, str], str] = lambda _channel, address: address,
     https: bool = False,
@@ -108,10 +110,10 @@ def create_app(
     """The whole dashboards room as one ASGI application; it needs no lifespan.
 
     allowed_hosts: names (without port) that browsers may use besides localhost and addresses in digits. https: the
-    pages are reached over TLS only, so the cookie is Secure. county_numbers: a file of 911 centres' numbers. push_key:
-    what browsers subscribe to web push with. check_address: of a channel, as it is kept; raises ValueError.
-    try_again_on: what the history raises when it cannot be read now. shutdown: set it before the server stops, and
-    open streams end at once.
+    pages are reached over TLS only, so the cookie is Secure. county_numbers: a file of 911 centres' numbers.
+    own_us_rules: the operator's facts of US rules. push_key: what browsers subscribe to web push with.
+    check_address: of a channel, as it is kept; raises ValueError. try_again_on: what the history raises when it
+    cannot be read now. shutdown: set it before the server stops, and open streams end at once.
     """
     app = FastAPI(
         title="Packwatch",
@@ -152,13 +154,14 @@ def create_app(
         passwords=Passwords(),
         throttle=SignInThrottle(),
         signed_out=SignedOut(),
-        encoder=EventEncoder(),
+        broadcast=Broadcast(board, now_ms=now_ms),
         exports=asyncio.Semaphore(EXPORTS_AT_ONCE),
         trips=TripHouse(
             links=TripLinks(session_secret),
             sheets=SignedLinks(session_secret, "emergency sheet"),
             phrases=phrases,
             counties=Counties(static_dir, county_numbers),
+            us_rules=us_rules(own_us_rules),
         ),
         push_key=push_key,
         check_address=check_address,

@@ -79,6 +79,8 @@ class EmergencySheet(Model):
     more_packs: int
     facts: list[Fact]
     facts_as_of: str
+    facts_checked: str | None
+    """The safety lead who held the facts against the rules, and when; null: nobody did, they are a draft."""
 
 
 class SheetLink(Model):
@@ -135,3 +137,5 @@ class DutyChecklist(Model):
     reports: list[DutyReport]
     as_of: str
     sources: str
+    draft: bool
+    """No safety lead has held the facts against the rules."""

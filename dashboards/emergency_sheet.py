@@ -69,6 +69,7 @@ def sheet(
         "more_packs": max(0, len(names) - PACKS_ON_ONE_PAGE),
         "facts": [fact.model_dump() for fact in rules.sheet.facts],
         "facts_as_of": rules.as_of.isoformat(),
+        "facts_checked": None if rules.checked_on is None else f"{rules.checked_by}, {rules.checked_on}",
     }
 
 

@@ -17,7 +17,6 @@ from dashboards.emergency_sheet import sheet
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from dashboards.signed_links import LinkRefusedError
-from dashboards.us_rules import us_rules
 from registry.accounts import account_actor
 from registry.audit import Action
 from registry.errors import NotFoundError, RefusedError
@@ -124,7 +123,7 @@ def take_step(incident_id: IncidentKey, body: DutyStep, account: Person, house: 
     hand = hand_of(account, house)
     incident = _critical(incident_id, house)
     event = DutyEvent(incident_id=incident_id, at=hand.now, actor=hand.by, actor_role=hand.role, **body.model_dump())
-    check_step(us_rules(), event, opened_at=incident.opened_at, now=house.now())
+    check_step(house.trips.us_rules, event, opened_at=incident.opened_at, now=house.now())
     house.registry.add_duty_event(event)
     return json_answer(_duties(incident, house))
 
@@ -139,7 +138,7 @@ def _critical(incident_id: str, house: Context) -> Incident:
 def _duties(incident: Incident, house: Context) -> dict[str, object]:
     alerts = house.registry.incident_alerts([incident.incident_id])[incident.incident_id]
     hot = [alert for alert in alerts if alert.peak_level.rank >= Level.CRITICAL.rank] or list(alerts)
-    rules = us_rules()
+    rules = house.trips.us_rules
     found = checklist(
         rules,
         house.registry.duty_events(incident.incident_id),
@@ -166,6 +165,7 @@ def _duties(incident: Incident, house: Context) -> dict[str, object]:
         "reports": [_report(each) for each in found.reports],
         "as_of": rules.as_of.isoformat(),
         "sources": rules.sources,
+        "draft": rules.checked_by is None,
     }
 
 
@@ -202,7 +202,7 @@ async def sheet_of(incident: Incident, house: Context) -> dict[str, object]:
             places=house.registry.pack_places(sorted(names)),
             trip=None if vehicle_id is None else house.registry.open_trip_of(vehicle_id),
             emergency_number=number,
-            rules=us_rules(),
+            rules=house.trips.us_rules,
             counties=house.trips.counties,
             now=house.now(),
         )

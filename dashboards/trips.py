@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from dashboards.counties import Counties
     from dashboards.ports import Phrases
+    from dashboards.us_rules import UsRules
     from registry.audit import Actor
     from registry.registry import Registry
     from registry.response_kinds import Language
@@ -83,6 +84,7 @@ class TripHouse:
     """Those of emergency sheets."""
     phrases: Phrases
     counties: Counties = field(repr=False)
+    us_rules: UsRules = field(repr=False)
 
 
 def open_trip(

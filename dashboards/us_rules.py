@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from registry.kinds import PackClass
 
@@ -84,6 +84,9 @@ class UsRules(_Fact):
 
     as_of: date
     sources: Text
+    checked_by: Text | None = None
+    """The safety lead who held every fact against the rule's text of `checked_on`; None: a draft."""
+    checked_on: date | None = None
     reports: tuple[Report, ...]
     conditions: tuple[Condition, ...]
     not_asked: tuple[NotAsked, ...]
@@ -98,10 +101,23 @@ class UsRules(_Fact):
             raise ValueError(f"conditions and what reports ask differ: {sorted(asked ^ set(keys)) or keys}")
         if set(self.sheet.packing) != set(PackClass):
             raise ValueError("a class of packs has no packing")
+        if (self.checked_by is None) != (self.checked_on is None):
+            raise ValueError("checked_by and checked_on go together")
         return self
 
 
+class UsRulesError(ValueError):
+    """A file of facts that may not be used. One line a mistake."""
+
+
 @cache
-def us_rules() -> UsRules:
-    """The file that Packwatch brings along."""
-    return UsRules.model_validate(tomllib.loads(PATH.read_text()))
+def us_rules(own: Path | None = None) -> UsRules:
+    """The operator's `own` file where there is one, else the one that Packwatch brings along. Raises UsRulesError."""
+    path = own if own is not None and own.exists() else PATH
+    try:
+        return UsRules.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsRulesError(f"{path}: it is no TOML: {error}") from error
+    except ValidationError as error:
+        lines = (f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise UsRulesError("\n".join(lines)) from error

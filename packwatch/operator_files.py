@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COUNTY_NUMBERS = "county-numbers.toml"
 """Ten-digit lines of 911 centres, as somebody found them out."""
+US_RULES = "us-rules.toml"
+"""In place of `dashboards/us_rules.toml`: the facts of US rules as the operator's safety lead checked them."""
 TUNNELS = "tunnels.toml"
 """Road tunnels on the fleet's ways."""
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from alerts.incidents import IncidentDesk
 from dashboards.app import create_app
 from dashboards.counties import CountyNumbersError
+from dashboards.us_rules import UsRulesError
 from ingest.stores.contract import StoreUnavailableError
-from packwatch.operator_files import COUNTY_NUMBERS
+from packwatch.operator_files import COUNTY_NUMBERS, US_RULES
 from packwatch.paging import check_address, vapid_key
 from packwatch.phrases import TablePhrases
 from packwatch.settings import SettingsError
@@ -55,11 +56,12 @@ def build_pages(
             shutdown=shutdown,
             allowed_hosts=settings.public_hosts,
             county_numbers=settings.data_dir / COUNTY_NUMBERS,
+            own_us_rules=settings.data_dir / US_RULES,
             https=settings.https,
             push_key=None if key is None else key.public,
             check_address=check_address,
             health=health,
             try_again_on=[StoreUnavailableError],
         )
-    except CountyNumbersError as error:
+    except (CountyNumbersError, UsRulesError) as error:
         raise SettingsError(str(error)) from error

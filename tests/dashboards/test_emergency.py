@@ -12,6 +12,8 @@ from dashboards.accounts import new_claim
 from dashboards.app import STATIC_DIR
 from dashboards.counties import Counties, CountyNumbersError
 from dashboards.trips import open_trip
+from dashboards.us_rules import PATH as US_RULES
+from dashboards.us_rules import UsRulesError, us_rules
 from registry.kinds import Level
 from registry.records import AlertEvent
 from registry.response_kinds import Language
@@ -114,6 +116,40 @@ class TestWithTheCountysNumber:
         calling = (await person.get(f"/api/incidents/{incident.incident_id}/emergency")).json()["calling"]
         assert calling["else"] == "Call the 911 centre of Boulder, Colorado: +13035550133."
         assert calling["number_checked_on"] == "2026-11-01"
+
+
+class TestWithFactsThatASafetyLeadChecked:
+    @pytest.fixture
+    def parts(self, parts, tmp_path):
+        checked = 'checked_by = "S. Lead"\nchecked_on = 2026-12-01\n'
+        (tmp_path / "us-rules.toml").write_text(checked + US_RULES.read_text())
+        return parts | {"own_us_rules": tmp_path / "us-rules.toml"}
+
+    async def test_the_sheet_and_the_checklist_are_no_drafts(self, person, incident):
+        sheet = (await person.get(f"/api/incidents/{incident.incident_id}/emergency")).json()
+        assert sheet["facts_checked"] == "S. Lead, 2026-12-01"
+        duties = (await person.get(f"/api/incidents/{incident.incident_id}/duties")).json()
+        assert duties["draft"] is False
+
+
+async def test_facts_that_nobody_checked_are_a_draft(person, incident):
+    sheet = (await person.get(f"/api/incidents/{incident.incident_id}/emergency")).json()
+    assert sheet["facts_checked"] is None
+    assert (await person.get(f"/api/incidents/{incident.incident_id}/duties")).json()["draft"] is True
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("not toml", "no TOML"),
+        ('checked_by = "S. Lead"\n' + US_RULES.read_text(), "go together"),
+        (US_RULES.read_text().replace("within_hours = 12", "within_hours = -12"), r"reports\.0\.within_hours"),
+    ],
+)
+def test_a_file_of_facts_with_a_mistake_is_refused(tmp_path, content, why):
+    (tmp_path / "us-rules.toml").write_text(content)
+    with pytest.raises(UsRulesError, match=why):
+        us_rules(tmp_path / "us-rules.toml")
 
 
 PLACES = [

@@ -41,6 +41,8 @@ export interface EmergencySheet {
   more_packs: number;
   facts: { key: string; text: string; citation: string }[];
   facts_as_of: string;
+  /** Who held the facts against the rules, and when; null: nobody did, they are a draft. */
+  facts_checked: string | null;
 }
 
 export type Answer = "yes" | "no" | "unknown";
@@ -77,6 +79,7 @@ export interface DutyChecklist {
   reports: DutyReport[];
   as_of: string;
   sources: string;
+  draft: boolean;
 }
 
 export interface DutyStep {
