@@ -18,7 +18,7 @@ from registry.registry import Registry
 
 if TYPE_CHECKING:
     from dashboards.sessions import SignedOut
-    from dashboards.stream import EventEncoder
+    from dashboards.stream import Broadcast
     from registry.paging_kinds import Channel
 
 
@@ -44,7 +44,7 @@ class Context:
     passwords: Passwords
     throttle: SignInThrottle
     signed_out: "SignedOut"
-    encoder: "EventEncoder"
+    broadcast: "Broadcast"
     exports: asyncio.Semaphore
     trips: TripHouse
     push_key: str | None

@@ -8,7 +8,7 @@ from dashboards.answers import json_answer, problems
 from dashboards.context import House
 from dashboards.models import Board
 from dashboards.sessions import Reader, account_of, reader
-from dashboards.stream import board_events
+from dashboards.stream import EventResponse, board_events
 from registry.errors import UnavailableError
 
 router = APIRouter(prefix="/api", tags=["board"])
@@ -39,7 +39,10 @@ async def board(house: House) -> Response:
     },
 )
 async def stream(request: Request, viewer: Reader, house: House) -> Response:
-    """The board, then what changes of it at most four times a second, and a ping every five seconds."""
+    """The board, then what changes of it at most four times a second, and a ping every five seconds.
+
+    With `Last-Event-ID` of this process it goes on after that event, without a hole; with another it starts over.
+    """
     session = dict(request.session)
 
     async def may_read() -> bool:
@@ -50,5 +53,11 @@ async def stream(request: Request, viewer: Reader, house: House) -> Response:
         except UnavailableError:
             return True  # a registry that is away signs nobody out
 
-    events = board_events(house.board, house.encoder, now_ms=house.now_ms, shutdown=house.shutdown, may_read=may_read)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    events = board_events(
+        house.broadcast,
+        last_event_id=request.headers.get("last-event-id"),
+        shutdown=house.shutdown,
+        may_read=may_read,
+    )
+    packed = "gzip" in request.headers.get("accept-encoding", "")
+    return EventResponse(events, house.broadcast, packed=packed)

@@ -15,6 +15,7 @@ from dashboards.context import House
 from dashboards.models import Problem
 from dashboards.rows import NO_DATA, Board
 from dashboards.sessions import reader
+from dashboards.stream import Broadcast
 from registry.kinds import Level
 
 router = APIRouter(tags=["operation"])
@@ -36,6 +37,7 @@ async def metrics(house: House) -> Response:
     """Counters of the whole process for Prometheus, by session or service token."""
     own = CollectorRegistry()
     own.register(_BoardGauges(house.board.snapshot(house.now_ms()), house.board))
+    own.register(_StreamCounts(house.broadcast))
     own.register(_LinkRefusals(house.trips.links.refusals))
     text = await to_thread.run_sync(generate_latest, house.metrics) + generate_latest(own)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
@@ -68,6 +70,20 @@ class _BoardGauges:
         for level in Level:
             open_alerts.add_metric([str(level)], alerts[level])
         yield open_alerts
+
+
+class _StreamCounts:
+    """Who watches the live board."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+
+    def collect(self) -> Iterator[Metric]:
+        """Clients now, those that were dropped since they took nothing, and connections that were resumed."""
+        name = "packwatch_stream"
+        yield GaugeMetricFamily(f"{name}_clients", "Open live streams", value=self._broadcast.clients)
+        yield CounterMetricFamily(f"{name}_stalled", "Streams dropped: nothing taken", value=self._broadcast.stalled)
+        yield CounterMetricFamily(f"{name}_resumed", "Streams resumed without a hole", value=self._broadcast.resumed)
 
 
 class _LinkRefusals:

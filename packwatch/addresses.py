@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from packwatch.settings import HostPort
 
 _BACKLOG = 2048
+_DEAD_AFTER_MS = 60_000
+"""A connection whose other end takes nothing for so long is cut by the kernel, whatever waits in it. **assumed**"""
 
 
 class AddressError(RuntimeError):
@@ -18,6 +20,8 @@ class AddressError(RuntimeError):
 def listen(address: HostPort, what: str, flag: str) -> socket.socket:
     """A listening socket at the address, for `what`, which `flag` chooses. Raises AddressError."""
     listener = _bound(address, what, flag)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)  # connections inherit it
     listener.listen(_BACKLOG)
     listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     return listener

@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import time
+import zlib
 from dataclasses import dataclass
 
 import httpx
@@ -18,6 +19,7 @@ from registry.kinds import Level
 
 NOW_MS = 1_800_000_000_000
 DEADLINE_S = 10
+UNPACKED = {"Accept-Encoding": "identity"}
 MODELS = {
     "board": models.Board,
     "pack": models.PackRow,
@@ -30,8 +32,12 @@ MODELS = {
 @dataclass
 class Event:
     name: str
-    id: int
+    id: str
     body: dict
+
+    @property
+    def version(self) -> int:
+        return int(self.id.partition("-")[2])
 
 
 class Reader:
@@ -63,7 +69,7 @@ class Reader:
                 name, _, value = line.partition(": ")
                 fields[name] = value
             elif "data" in fields:
-                event = Event(fields["event"], int(fields["id"]), json.loads(fields["data"]))
+                event = Event(fields["event"], fields["id"], json.loads(fields["data"]))
                 if event.name in MODELS:
                     MODELS[event.name].model_validate(event.body)
                 return event
@@ -125,8 +131,8 @@ async def browser(running, claim_path):
 
 
 @contextlib.asynccontextmanager
-async def reading(client: httpx.AsyncClient):
-    async with client.stream("GET", "/api/stream") as answer:
+async def reading(client: httpx.AsyncClient, **headers: str):
+    async with client.stream("GET", "/api/stream", headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Reader(answer)
@@ -144,7 +150,71 @@ async def test_first_the_board_then_what_changes(browser, board, make_batch, mak
         board.observe_alert(alert)
         raised = await reader.next("alert")
         assert raised.body["alert_id"] == alert.alert_id
-        assert whole.id < changed.id < raised.id
+        assert whole.version < changed.version < raised.version
+
+
+async def test_a_broken_stream_goes_on_without_a_hole(browser, board, make_batch, parts):
+    board.observe([make_batch([[20, 21, 22]])])
+    async with reading(browser) as reader:
+        await reader.next("board")
+        last = await reader.next("ping")
+    board.observe([make_batch([[20, 21, 95]], at_ms=NOW_MS + 1)])
+    async with reading(browser, **{"Last-Event-ID": last.id}) as reader:
+        while (missed := await reader.next()).name == "ping":
+            pass
+        assert (missed.name, missed.body["hottest_c"]) == ("pack", 95.0)
+    async with reading(browser, **{"Last-Event-ID": missed.id}) as reader:
+        assert (await reader.next()).name == "ping", "it is live, and nothing was missed"
+
+
+@pytest.mark.parametrize(
+    "known", ["", "nonsense", "{epoch}-", "{epoch}-999999", "{epoch}-" + "9" * 30, "000000000000-1"]
+)
+async def test_who_knows_another_process_or_nothing_starts_over(browser, board, make_batch, known):
+    board.observe([make_batch([[20, 21, 22]])])
+    async with reading(browser) as reader:
+        epoch = (await reader.next("board")).id.partition("-")[0]
+    async with reading(browser, **{"Last-Event-ID": known.format(epoch=epoch)}) as reader:
+        assert (await reader.next()).name == "board"
+
+
+async def test_a_row_that_left_meanwhile_makes_a_resumed_stream_start_over(browser, board, make_batch):
+    board.observe([make_batch([[20, 21, 22]], unit_id="stranger")])
+    async with reading(browser) as reader:
+        await reader.next("board")
+        last = await reader.next("ping")
+    board.observe([make_batch([[20, 21, 22]], unit_id=f"stranger-{number}", at_ms=NOW_MS + 1) for number in range(501)])
+    async with reading(browser, **{"Last-Event-ID": last.id}) as reader:
+        packs = {row["pack_id"] for row in (await reader.next("board")).body["packs"]}
+        assert "unit:stranger" not in packs
+
+
+async def test_blocks_are_shared_and_any_of_them_make_one_gzip_stream(board, make_batch):
+    broadcast = stream.Broadcast(board, now_ms=lambda: NOW_MS)
+    board.observe([make_batch([[20, 21, 22]])])
+    whole = broadcast.whole()
+    board.observe([make_batch([[20, 21, 23]], at_ms=NOW_MS + 1)])
+    board.snapshot(NOW_MS + 300)
+    changes = broadcast.since(whole.version)
+    assert broadcast.since(whole.version) is changes
+    assert broadcast.whole() is whole, "it is kept for a second"
+    for blocks in ([whole, changes], [changes, changes, whole]):
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        sent = stream._GZIP_HEAD + b"".join(block.packed for block in blocks)
+        assert unpacker.decompress(sent) == b"".join(block.text for block in blocks)
+
+
+async def test_who_takes_nothing_is_dropped_and_counted(tight_browser, browser, board, make_batch, monkeypatch):
+    monkeypatch.setattr(stream, "STALLED_S", 0.5)
+    wide = [[20.0] * 1000]
+    strangers = [f"stranger-{number}" for number in range(150)]
+    async with reading(tight_browser, **UNPACKED):
+        step = 0
+        async with asyncio.timeout(DEADLINE_S):
+            while "packwatch_stream_stalled_total 1.0" not in (await browser.get("/metrics")).text:
+                step += 1
+                board.observe([make_batch(wide, at_ms=NOW_MS + step, unit_id=name) for name in strangers])
+    assert "packwatch_stream_clients 0.0" in (await browser.get("/metrics")).text
 
 
 async def test_many_changes_between_two_looks_are_one(browser, board, make_batch):
@@ -185,7 +255,7 @@ async def test_a_client_that_reads_nothing_slows_nobody_and_gets_the_newest_stat
     wide = [[20.0] * 1000]
     strangers = [f"stranger-{number}" for number in range(150)]
     board.observe([make_batch(wide, unit_id=name) for name in strangers])
-    async with reading(tight_browser) as slow, reading(browser) as quick:
+    async with reading(tight_browser, **UNPACKED) as slow, reading(browser) as quick:
         await quick.next("board")
         for step in range(1, 11):
             rows = [[20.0 + step] * 1000]
