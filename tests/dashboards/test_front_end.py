@@ -15,6 +15,7 @@ HTML = {"Accept": "text/html,*/*"}
         "/packs/unit%3Astranger",
         "/emergency/a1",
         "/drivers",
+        "/devices",
         "/intake",
         "/sign-in",
         "/claim?token=x",

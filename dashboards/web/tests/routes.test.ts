@@ -13,6 +13,7 @@ test.each([
   ["/emergency/a1b2", { page: "emergency", alertId: "a1b2" }],
   ["/emergency/a%20b", { page: "unknown" }],
   ["/drivers", { page: "drivers" }],
+  ["/devices", { page: "devices" }],
   ["/intake", { page: "intake" }],
   ["/sign-in", { page: "sign-in" }],
   ["/claim", { page: "claim" }],

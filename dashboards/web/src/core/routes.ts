@@ -5,6 +5,7 @@ export type Route =
   | { readonly page: "pack"; readonly packId: string }
   | { readonly page: "emergency"; readonly alertId: string }
   | { readonly page: "drivers" }
+  | { readonly page: "devices" }
   | { readonly page: "intake" }
   | { readonly page: "sign-in" }
   | { readonly page: "claim" }
@@ -26,7 +27,13 @@ export function parseRoute(path: string): Route {
       ? { page: "emergency", alertId: second }
       : { page: "unknown" };
   if (parts.length > 1) return { page: "unknown" };
-  if (first === "drivers" || first === "intake" || first === "sign-in" || first === "claim")
+  if (
+    first === "drivers" ||
+    first === "devices" ||
+    first === "intake" ||
+    first === "sign-in" ||
+    first === "claim"
+  )
     return { page: first };
   return { page: "unknown" };
 }

@@ -23,6 +23,8 @@ export interface TripState {
   position: { latitude_deg: number; longitude_deg: number; fixed_at_ms: number } | null;
   emergency_number: string | null;
   dispatch_number: string | null;
+  /** That wait for the driver's answer; the vehicle's own page knows of none. */
+  guardianships?: { guardian_id: number; vehicle_name: string; proposed_by: string }[];
 }
 
 export interface TripTexts {

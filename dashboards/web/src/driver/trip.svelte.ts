@@ -2,6 +2,7 @@
 
 import type { Kept, Language, Situation, TripState, TripTexts } from "./contract";
 import { LANGUAGES } from "./contract";
+import type { PushCalls } from "../shell/push.svelte";
 import { elapsedSince, type Said } from "./shown";
 
 /** Assumed: the cab's own siren is faster, and needs no network; this is what a phone's battery bears. */
@@ -10,6 +11,8 @@ const ANSWER_WITHIN_MS = 8_000;
 
 export type Refusal = "forged" | "expired" | "renewed" | "closed" | "unknown";
 export type Sent = "done" | "offline" | "refused";
+
+type Method = "GET" | "POST" | "DELETE";
 
 class Trip {
   token = $state<string | null>(null);
@@ -22,7 +25,6 @@ class Trip {
   #chose = false;
   /** The texts were fetched since the page was opened: those kept may be older. */
   #asked = false;
-  #subscribed = false;
 
   constructor() {
     const fromLink = location.hash.slice(1);
@@ -86,27 +88,21 @@ class Trip {
     return "done";
   }
 
-  /** Push is extra, never the alarm: whatever stands in its way, the page goes on. From a press only. */
-  async subscribe(): Promise<void> {
-    const key = this.texts?.push_key;
-    if (this.#subscribed || key == null || !("Notification" in window) || !("serviceWorker" in navigator))
-      return;
-    this.#subscribed = true;
-    try {
-      if ((await Notification.requestPermission()) !== "granted") return;
-      const worker = await navigator.serviceWorker.ready;
-      const asked = { userVisibleOnly: true, applicationServerKey: key };
-      const { endpoint, keys } = (await worker.pushManager.subscribe(asked)).toJSON();
-      await this.#call("POST", "push", {
-        endpoint,
-        p256dh: keys?.["p256dh"],
-        auth: keys?.["auth"],
-        label: "driver",
-      });
-    } catch {
-      // The browser's own push service is away, or the browser has none.
-    }
+  /** A guardianship that somebody asked for. "refused": no phone of the driver's was tested lately, or it was withdrawn. */
+  async answer(guardianId: number, word: "accept" | "decline"): Promise<Sent> {
+    const answer = await this.#call("POST", `guardianships/${guardianId}/${word}`, {});
+    if (answer === null) return "offline";
+    await this.#ask();
+    return answer.ok ? "done" : "refused";
   }
+
+  /** The driver's own devices. Raises where the service is not reached, or refuses. */
+  readonly push: PushCalls = {
+    list: () => this.#json("GET", "push/devices"),
+    add: (subscription) => this.#json("POST", "push/devices", subscription),
+    remove: (deviceId) => this.#json("DELETE", `push/devices/${deviceId}`),
+    test: () => this.#json("POST", "push/test"),
+  };
 
   async #ask(): Promise<void> {
     const answer = await this.#call("GET", "state");
@@ -127,8 +123,14 @@ class Trip {
     write("texts", this.texts);
   }
 
+  async #json<T>(method: Method, path: string, body?: unknown): Promise<T> {
+    const answer = await this.#call(method, path, body);
+    if (answer?.ok !== true) throw new Error(`${path}: ${answer?.status ?? "no network"}`);
+    return (await answer.json()) as T;
+  }
+
   /** Null: the service was not reached. */
-  async #call(method: "GET" | "POST", path: string, body?: unknown): Promise<Response | null> {
+  async #call(method: Method, path: string, body?: unknown): Promise<Response | null> {
     let answer: Response;
     try {
       answer = await fetch(`/api/trip/${path}`, {

@@ -1,6 +1,7 @@
-/** The service worker of the driver's page: the page opens without a network, and push messages are shown.
+/** The service worker of the driver's page, which opens without a network, and of everybody's push messages.
  *
- * Push is extra, never the alarm: a device in power saving may get nothing.
+ * It is registered twice: for the driver's page, and for the board, where it only shows messages. Push is extra, never
+ * the alarm: a device in power saving may get nothing.
  */
 
 /// <reference lib="webworker" />
@@ -11,6 +12,8 @@ const CACHE = "packwatch-trip";
 const PAGE = "/t";
 /** Where the page leaves whether somebody drives: `{ wordless: boolean }`. */
 const LAST = "/t-last";
+/** Whether this registration is the driver's page's. */
+const DRIVES = new URL(self.registration.scope).pathname === PAGE;
 /** Assumed: a network that does not answer by then is none. */
 const ANSWER_WITHIN_MS = 4_000;
 
@@ -23,16 +26,19 @@ interface Message {
   title?: string;
   body?: string;
   lang?: string;
+  /** Where more stands. */
+  link?: string;
 }
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(fetchPage().then(() => self.skipWaiting()));
+  event.waitUntil((DRIVES ? fetchPage() : Promise.resolve()).then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
+  if (!DRIVES) return;
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
   if (event.request.mode === "navigate" && url.pathname === PAGE) event.respondWith(page());
   else if (!url.pathname.startsWith("/api/")) event.respondWith(kept(event.request));
@@ -44,7 +50,8 @@ self.addEventListener("push", (event) => {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(openPage());
+  const link = (event.notification.data as { link?: string } | null)?.link;
+  event.waitUntil(DRIVES ? openPage() : openBoard(link));
 });
 
 /** The newest page and all that it names, into the cache. */
@@ -86,12 +93,18 @@ function messageOf(data: PushMessageData | null): Message {
 
 /** Who drives gets nothing to read (49 CFR 392.80); neither does who may be driving. */
 async function mayRead(): Promise<boolean> {
+  if (!DRIVES) return true;
   const last = await caches.match(LAST);
   return last !== undefined && ((await last.json()) as { wordless: boolean }).wordless === false;
 }
 
 async function show(message: Message): Promise<void> {
-  const options = { tag: message.id ?? "packwatch", icon: "/favicon.svg", requireInteraction: true };
+  const options = {
+    tag: message.id ?? "packwatch",
+    icon: "/favicon.svg",
+    requireInteraction: true,
+    data: { link: message.link },
+  };
   if (await mayRead())
     await self.registration.showNotification(message.title ?? "Packwatch", {
       ...options,
@@ -104,12 +117,25 @@ async function show(message: Message): Promise<void> {
 
 async function tell(id: string, token: string): Promise<void> {
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-  const body = JSON.stringify({ state: "shown" });
+  const body = JSON.stringify({ state: "shown", device: await deviceId() });
   try {
     await fetch(`/api/receipts/${encodeURIComponent(id)}`, { method: "POST", headers, body });
   } catch {
     // No network: without a receipt the next channel starts, as it should.
   }
+}
+
+/** As the service calls this device: the SHA-256 of its subscription's endpoint. Undefined: it is subscribed no more. */
+async function deviceId(): Promise<string | undefined> {
+  const subscription = await self.registration.pushManager.getSubscription();
+  if (subscription === null) return undefined;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(subscription.endpoint));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function openBoard(link: string | undefined): Promise<void> {
+  const url = new URL(link ?? "/", self.location.origin);
+  await self.clients.openWindow(url.origin === self.location.origin ? url.href : "/");
 }
 
 async function openPage(): Promise<void> {

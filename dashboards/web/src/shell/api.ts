@@ -13,6 +13,7 @@ import type {
   QuarantinePage,
   ReignitionWatch,
 } from "../core/contract";
+import type { OwnDevices } from "../core/push";
 import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
 import type { PagingState } from "./paging.svelte";
 import type { DutyChecklist, DutyStep, EmergencySheet } from "../sheet/contract";
@@ -60,6 +61,10 @@ export const api = {
       why: sounding ? null : "its sound is off",
     }),
   boardShown: (messageId: string): Promise<unknown> => post(`/api/board/shown/${messageId}`, {}),
+  devices: (): Promise<OwnDevices> => get("/api/push/devices"),
+  addDevice: (subscription: object): Promise<OwnDevices> => post("/api/push/devices", subscription),
+  removeDevice: (deviceId: string): Promise<OwnDevices> => call("DELETE", `/api/push/devices/${deviceId}`),
+  testDevices: (): Promise<unknown> => post("/api/push/test", {}),
   pack: (packId: string, signal?: AbortSignal): Promise<PackDetail> =>
     get(`/api/packs/${encodeURIComponent(packId)}`, signal),
   series: (
