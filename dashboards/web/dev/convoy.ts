@@ -127,6 +127,8 @@ export function rowOf(pack: number, nowMs: number, startMs: number, open: Alert 
     level_on_board: known.fate === "warms" && open ? "normal" : null,
     on_board_since_ms: known.fate === "warms" && open ? startMs : null,
     level_here: known.fate === "warms" && open ? level : null,
+    fleet_id: "midwest",
+    forecast_s: open ? [600, 2100] : null,
   };
 }
 

@@ -36,6 +36,8 @@ export function packRow(changes: Partial<PackRow> = {}): PackRow {
     level_on_board: null,
     on_board_since_ms: null,
     level_here: null,
+    fleet_id: "midwest",
+    forecast_s: null,
     ...changes,
   };
 }

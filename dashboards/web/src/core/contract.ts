@@ -48,6 +48,10 @@ export interface PackRow {
   readonly on_board_since_ms: number | null;
   /** By the cloud's engine, beside it. */
   readonly level_here: Level | null;
+  /** The carrier's. */
+  readonly fleet_id: string | null;
+  /** Earliest and latest s from the newest sample to the next level; null: unknown. */
+  readonly forecast_s: readonly [number, number] | null;
 }
 
 /** A road tunnel that the operator's file names. */

@@ -4,6 +4,7 @@ export type Route =
   | { readonly page: "board" }
   | { readonly page: "pack"; readonly packId: string }
   | { readonly page: "emergency"; readonly alertId: string }
+  | { readonly page: "alert"; readonly alertId: string }
   | { readonly page: "drivers" }
   | { readonly page: "devices" }
   | { readonly page: "intake" }
@@ -22,9 +23,9 @@ export function parseRoute(path: string): Route {
       return { page: "unknown" };
     }
   }
-  if (first === "emergency" && second !== undefined && parts.length === 2)
+  if ((first === "emergency" || first === "alerts") && second !== undefined && parts.length === 2)
     return /^[A-Za-z0-9_-]{1,64}$/.test(second)
-      ? { page: "emergency", alertId: second }
+      ? { page: first === "alerts" ? "alert" : first, alertId: second }
       : { page: "unknown" };
   if (parts.length > 1) return { page: "unknown" };
   if (
@@ -40,6 +41,11 @@ export function parseRoute(path: string): Route {
 
 export function packPath(packId: string): string {
   return `/packs/${encodeURIComponent(packId)}`;
+}
+
+/** The alert's own page: the critical minute. */
+export function alertPath(alertId: string): string {
+  return `/alerts/${encodeURIComponent(alertId)}`;
 }
 
 export function emergencyPath(alertId: string): string {

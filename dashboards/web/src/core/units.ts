@@ -64,6 +64,18 @@ export function speedWords(units: Units, metresPerSecond: number | null): string
   return `${fixed(metresPerSecond * 3.6, 0)} km/h`;
 }
 
+/** A length for whoever must keep it or drive it: metres and kilometres, or feet and miles, in round numbers. */
+export function lengthWords(units: Units, metres: number): string {
+  if (units.speed === "kmh") return metres < 1000 ? `${rounded(metres)} m` : `${fixed(metres / 1000, 1)} km`;
+  const miles = metres / 1609.344;
+  return miles < 0.25 ? `${rounded(metres / 0.3048)} ft` : `${fixed(miles, 1)} mi`;
+}
+
+/** Two digits are known of it at most. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(2));
+}
+
 /** A decimal point for every reader: the reasons that come from the service use one too. No negative zero. */
 function fixed(value: number, digits: number): string {
   const text = value.toFixed(digits);

@@ -13,6 +13,7 @@ import type {
   QuarantinePage,
   ReignitionWatch,
 } from "../core/contract";
+import type { CallTo, CriticalMinute, Outcome } from "../core/minute";
 import type { OwnDevices } from "../core/push";
 import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
 import type { PagingState } from "./paging.svelte";
@@ -101,6 +102,12 @@ export const api = {
     post(`/api/incidents/${encodeURIComponent(incidentId)}/${step}`, body),
   people: (): Promise<PersonHere[]> => get("/api/people"),
   reignitionWatches: (): Promise<ReignitionWatch[]> => get("/api/reignition-watches"),
+  minute: (alertId: string, signal?: AbortSignal): Promise<CriticalMinute> =>
+    get(`/api/alerts/${encodeURIComponent(alertId)}/minute`, signal),
+  noteCall: (incidentId: string, to: CallTo, outcome: Outcome, note = ""): Promise<Incident> =>
+    post(`/api/incidents/${encodeURIComponent(incidentId)}/call`, { to, outcome, note }),
+  notePlace: (incidentId: string, comment: string): Promise<Incident> =>
+    post(`/api/incidents/${encodeURIComponent(incidentId)}/place`, { comment }),
   alertEvents: (alertId: string): Promise<AlertEvent[]> =>
     get(`/api/alerts/${encodeURIComponent(alertId)}/events`),
   emergencyOfAlert: (alertId: string): Promise<EmergencySheet> =>
