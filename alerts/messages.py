@@ -19,11 +19,15 @@ def alert_topic(alert: Alert) -> str:
     return f"packwatch/alerts/{alert.fleet_id}/{alert.alert_id}"
 
 
-def encode_alert(alert: Alert) -> bytes:
-    """The alert as UTF-8 JSON; times are ms since 1970, UTC; null = not there."""
+def encode_alert(alert: Alert, incident_id: str | None) -> bytes:
+    """The alert as UTF-8 JSON; times are ms since 1970, UTC; null = not there.
+
+    `incident_id`: the incident that it is in; None: in none, or not known yet.
+    """
     return orjson.dumps(
         {
             "alert_id": alert.alert_id,
+            "incident_id": incident_id,
             "kind": alert.kind,
             "cause": alert.cause,
             "fleet_id": alert.fleet_id,
@@ -44,9 +48,14 @@ def encode_alert(alert: Alert) -> bytes:
             "acknowledged_by": alert.acknowledged_by,
             "acknowledged_at_ms": _ms_or_none(alert.acknowledged_at),
             "acknowledgement_comment": alert.acknowledgement_comment,
+            "acknowledged_roles": alert.acknowledged_roles or [],
+            "shelved_by": alert.shelved_by,
+            "shelved_until_ms": _ms_or_none(alert.shelved_until),
+            "shelf_reason": alert.shelf_reason,
             "closed_by": alert.closed_by,
             "closed_at_ms": _ms_or_none(alert.closed_at),
             "close_reason": alert.close_reason,
+            "releasing_authority": alert.releasing_authority,
             "version": alert.version,
         }
     )

@@ -135,7 +135,9 @@ class AlertService:
         self._on_board = OnBoardWatch()
         self._command = command
         self._backlog = Backlog(registry, refused=self._look_again)
-        self._teller = Teller(self._backlog, publish=publish, listeners=listeners)
+        self._teller = Teller(
+            self._backlog, publish=publish, listeners=listeners, incidents_of=registry.incidents_of_alerts
+        )
         self._cab = CabKeeper(registry, self._book, self._backlog, pass_on=self._pass_on, now=now)
         self.resumed = Resumed()
         """How it went on at the start."""

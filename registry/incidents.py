@@ -87,6 +87,11 @@ class Incidents(Database):
         query = select(Incident).join(IncidentAlert).where(IncidentAlert.alert_id == alert_id)
         return self._read(lambda session: session.scalars(query).one_or_none())
 
+    def incidents_of_alerts(self, alert_ids: Sequence[str]) -> dict[str, str]:
+        """The id of the incident of each alert that is in one."""
+        query = select(IncidentAlert.alert_id, IncidentAlert.incident_id).where(IncidentAlert.alert_id.in_(alert_ids))
+        return self._read(lambda session: {row.alert_id: row.incident_id for row in session.execute(query)})
+
     def open_incidents_of_vehicle(self, vehicle_id: str) -> tuple[Incident, ...]:
         """Open incidents with an alert behind a gateway that is on the vehicle now, those across vehicles included."""
         query = (

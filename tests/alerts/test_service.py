@@ -129,6 +129,9 @@ async def test_a_hot_pack_is_kept_told_and_published(house, received, start_ms):
     assert topic == f"packwatch/alerts/fleet-1/{alert.alert_id}"
     said = json.loads(payload)
     assert said["alert_id"] == alert.alert_id
+    incident = house.registry.incident_of_alert(alert.alert_id)
+    assert incident is not None
+    assert said["incident_id"] == incident.incident_id
     assert (said["level"], said["state"], said["pack_id"]) == ("critical", "raised", "pack-1")
     assert (said["sampled_at_ms"], said["acknowledged_by"]) == (start_ms + 1000, None)
     assert (alert.kind, alert.level, alert.provenance) == (AlertKind.THERMAL, Level.CRITICAL, Provenance.MEASURED)
@@ -267,6 +270,13 @@ async def test_a_registry_outage_loses_nothing_and_silences_nobody(house, receiv
     actions = [event.action for event in house.registry.alert_events(alert.alert_id)]
     assert actions == ["raise", "worsen", "acknowledge"]
     assert not service.counters().registry_away
+    said = [json.loads(payload)["incident_id"] for _, payload in house.published]
+    assert said[0] is None  # nothing waits for the registry; the message comes again with its incident
+    incident = house.registry.incident_of_alert(house.kept()[0].alert_id)
+    assert incident is not None
+    await eventually(
+        lambda: json.loads(house.published[-1][1])["incident_id"] == incident.incident_id, "it, with its incident"
+    )
 
 
 async def test_a_broker_outage_delays_messages_and_keeps_the_newest(house, received):
