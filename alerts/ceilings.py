@@ -4,8 +4,9 @@ Pure but for its `states`. A level is the higher of what the ceilings and what t
 the evidence only counts where `states` keeps its memory.
 
 Late rows (older than the newest one of their pack) are held against the ceilings on their own: they may raise a
-level, and never lower or clear one. A reading that leapt to a ceiling alone waits for what follows (alerts/leaps.py).
-All else looks at the other rows, in event time. How rows were cut into batches
+level, and never lower or clear one. A reading that leapt to the hottest ceiling alone waits for what follows
+(alerts/leaps.py). One that passes a milder ceiling by no more than its instrument explains does not count for it
+(alerts/detector/doubts.py). All else looks at the other rows, in event time. How rows were cut into batches
 changes nothing, and neither does a row that comes again; channels that come one by one, each with the same time, are
 one row (a plain edge node may send them so).
 """
@@ -77,7 +78,7 @@ class Crossings:
     late_by_ms: NDArray[np.int64]
     """(K,) how much older the row is than the newest of its pack; 0 = it is live."""
     temperatures_c: NDArray[np.float32]
-    """(K, T); NaN also where a reading does not count yet."""
+    """(K, T); NaN also where a reading does not count, or not yet."""
     runaway: NDArray[np.bool_]
     """(K, T) probes by which the runaway rule holds."""
     rate_c_per_s: NDArray[np.float32]
@@ -157,8 +158,7 @@ def _evaluate_part(states: PackStates, rules: Rules, rows: Rows, judgement: Judg
         states, rules.runaway, all_slots=slot, all_ms=sampled_at_ms, all_v=rows.voltages_v, live=live
     )
 
-    lowest_c = min(ceiling.at_c for ceiling in rules.ceilings)
-    lively = (rows.temperatures_c >= lowest_c).any(axis=1) | steps.rising.any(axis=1)
+    lively = (rows.temperatures_c >= _lowest_c(rules)).any(axis=1) | steps.rising.any(axis=1)
     if judgement is not None:
         lively |= judgement.rank > 0
     ends = group_ends(starts)
@@ -184,6 +184,14 @@ def _evaluate_part(states: PackStates, rules: Rules, rows: Rows, judgement: Judg
     return crossings
 
 
+def _lowest_c(rules: Rules) -> float:
+    return min(ceiling.at_c for ceiling in rules.ceilings)
+
+
+def _hottest_c(rules: Rules) -> float:
+    return max(ceiling.at_c for ceiling in rules.ceilings)
+
+
 def _judge(states: PackStates, rules: Rules, rows: Rows) -> Judgement | None:
     if not states.by_evidence:
         return None
@@ -197,7 +205,7 @@ def _judge(states: PackStates, rules: Rules, rows: Rows) -> Judgement | None:
         carbon_monoxide_ppm=None if rows.carbon_monoxide_ppm is None else _in_order(rows, rows.carbon_monoxide_ppm),
         voc_ppm=None if rows.voc_ppm is None else _in_order(rows, rows.voc_ppm),
     )
-    judgement = detector.judge(states, rules.detector, evidence_rows)
+    judgement = detector.judge(states, rules.detector, evidence_rows, ceiling_c=_lowest_c(rules))
     if len(rows.slot):
         newest = group_ends(group_starts(rows.slot))
         states.keep_forecasts(rows.slot[newest], judgement.forecast_s[newest])
@@ -239,7 +247,7 @@ def _near_a_level(
     waits = lone_leaps(
         states,
         rules.leap,
-        hottest_c=max(ceiling.at_c for ceiling in rules.ceilings),
+        hottest_c=_hottest_c(rules),
         slot=slot,
         t_ms=t_ms,
         temperatures_c=rows.temperatures_c,
@@ -258,17 +266,16 @@ def _near_a_level(
     too_hot = counted_c >= states.max_operating_c[slot][:, None]
     runaway = long_enough & ~waits & (too_hot | voltages.fallen[chosen].any(axis=1, keepdims=True))
     runaway &= (settled_rank < Level.RUNAWAY.rank)[:, None]
-    evidence = np.zeros(len(chosen), np.int64)
-    if judgement is not None:
-        evidence = judgement.rank[chosen].astype(np.int64)
-        evidence[evidence <= settled_rank] = 0
+    evidence = np.zeros(len(chosen), np.int64) if judgement is None else judgement.rank[chosen].astype(np.int64)
+    evidence[evidence <= settled_rank] = 0
+    believed_c = counted_c if judgement is None else _believed(counted_c, judgement.doubt_c[chosen], rules, runaway)
     fired = np.where(runaway.any(axis=1), Level.RUNAWAY.rank, 0)
     held = np.zeros(len(chosen), np.int64)
     held_before = np.zeros(len(ends), np.int64)
     clearing = 0
     alarm, alarm_before = None, None
     for ceiling in rules.ceilings:
-        exceeds = (counted_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
+        exceeds = (believed_c >= ceiling.at_c) & (settled_rank < ceiling.level.rank)[:, None]
         if ceiling.clears is None:
             fired = np.maximum(fired, np.where(exceeds.any(axis=1), ceiling.level.rank, 0))
             continue
@@ -344,6 +351,14 @@ def _near_a_level(
             for row in chosen[at]
         ),
     )
+
+
+def _believed(
+    temperatures_c: NDArray[np.float32], doubt_c: NDArray[np.float32], rules: Rules, runaway: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """(N, T) without the readings between the ceilings that would be below both but for their instrument."""
+    between = (temperatures_c >= _lowest_c(rules)) & (temperatures_c < _hottest_c(rules)) & ~runaway
+    return np.where(between & (temperatures_c - doubt_c < _lowest_c(rules)), np.float32(np.nan), temperatures_c)
 
 
 def _with_evidence(alarm: Stays, temperatures_c: NDArray[np.float32], alarms: NDArray[np.bool_]) -> Stays:

@@ -63,6 +63,9 @@ def lone_leaps(
     held_back = np.zeros(temperatures_c.shape, bool)
     hot = temperatures_c >= hottest_c
     leaps = hot & _far_above(rule, temperatures_c, before_c, hottest_c, late=(t_ms < newest_before_ms)[:, None])
+    first = hot & measured & np.isnan(before_c)
+    if first.any():
+        leaps |= first & _far_above_others(rule, temperatures_c, measured)
     firsts = starts[ends]
     looked_at = np.logical_or.reduceat(leaps.any(axis=1), firsts)
     looked_at |= np.isfinite(states.leap_c[slot[ends]]).any(axis=1)
@@ -126,6 +129,16 @@ def _take(
 def _far_above(rule: LeapRule, reading_c: Floats, before_c: Floats, hottest_c: float, *, late: Mask) -> Mask:
     """(N, T) far above the reading before; a late one has none, so it is enough that the probe is cool now."""
     far: Mask = np.where(late, before_c < hottest_c, reading_c - before_c >= rule.leap_c)
+    return far
+
+
+def _far_above_others(rule: LeapRule, reading_c: Floats, measured: Mask) -> Mask:
+    """(N, T) far above all others of the row, if there are two: then one broken probe alone holds none back."""
+    known_c = np.where(measured, reading_c, np.float32(-np.inf))
+    ordered_c = np.sort(known_c, axis=1)
+    hottest_c, second_c = ordered_c[:, -1:], ordered_c[:, -2:][:, :1]
+    others_c = np.where(known_c == hottest_c, second_c, hottest_c)
+    far: Mask = (reading_c - others_c >= rule.leap_c) & (measured.sum(axis=1) >= _FEWEST)[:, None]
     return far
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from alerts.detector.doubts import FURTHEST_C, doubt_c
 from alerts.detector.evidence import Snapshot
 from alerts.detector.filters import share
 from alerts.detector.forecast import forecast_s
@@ -92,11 +93,14 @@ class Remembers(Protocol):
         """Of all slots, to be changed in place."""
 
 
-def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool = False) -> Judgement:
+def judge(
+    states: Remembers, rules: DetectorRules, rows: Rows, *, ceiling_c: float = np.inf, explain: bool = False
+) -> Judgement:
     """Take rows in: changes `states`, returns a level and faults for each row.
 
     A row older than its slot's newest, or that measured nothing, changes nothing and has the level that stands.
     How rows were cut into calls changes nothing, and no pack changes another's judgement.
+    ceiling_c: readings at or above it are doubted in packs whose median probe is less than that, and not far from it.
     Raises ValueError when the channels are not those of `states`.
     """
     if (rows.temperatures_c.shape[1], rows.voltages_v.shape[1]) != states.layout:
@@ -107,6 +111,7 @@ def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool 
     rank = np.zeros(n, np.int8)
     forecast = np.full((n, 2), np.nan, np.float32)
     fault = np.zeros((n, probes), np.uint8)
+    doubt = np.zeros((n, probes), np.float32)
     risen: dict[int, Snapshot] = {}
     values: dict[str, NDArray[np.float32]] = {}
     columns = states.columns()
@@ -125,6 +130,9 @@ def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool 
                 _take_step(c, rules, _step_of(rows, at))
                 rank[at] = c.held
                 fault[at] = c.fault
+                warm = np.flatnonzero((c.base_c >= np.float32(ceiling_c - FURTHEST_C)) & (c.base_c < ceiling_c))
+                if len(warm):
+                    doubt[going_on[warm] + k] = doubt_c(c.take(warm), rules)
                 standing = np.flatnonzero(c.held)
                 if len(standing) or explain:
                     where = np.arange(n)[at]
@@ -137,7 +145,7 @@ def judge(states: Remembers, rules: DetectorRules, rows: Rows, *, explain: bool 
             if not isinstance(slots, slice):
                 columns.put(slots, c)
             done = int(end)
-    return Judgement(rank=rank, forecast_s=forecast, fault=fault, risen=risen, values=values)
+    return Judgement(rank=rank, forecast_s=forecast, fault=fault, doubt_c=doubt, risen=risen, values=values)
 
 
 def _take_step(c: Columns, rules: DetectorRules, step: _Step) -> None:

@@ -56,9 +56,10 @@ def take_all_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_
     _learn_resolution(c, changed, change_c)
     c.age_s[:] = 0
     c.still_s += dt_s[:, None]
-    changed &= change_c < rules.spike_c
+    unseen = dt_s > open_after_s(c, rules)
+    changed &= (change_c < rules.spike_c) | unseen[:, None] if unseen.any() else change_c < rules.spike_c
     c.still_s *= ~changed
-    np.copyto(c.base_then_c, c.base_c[:, None], where=changed)
+    np.copyto(c.base_then_c, np.where(unseen, np.float32(np.nan), c.base_c)[:, None], where=changed)
     c.last_c[:] = temperatures_c
     _learn_interval(c, dt_s)
     return Readings(fresh=ALL, valid=ALL, dt_s=dt_s)
@@ -79,12 +80,13 @@ def take_readings(c: Columns, rules: FaultRules, temperatures_c: Floats, dt_s: F
     changed = fresh & ~(change_c <= np.float32(1e-4))
     _learn_resolution(c, changed, change_c)
     c.age_s += dt
-    c.age_s[fresh] = 0
     c.still_s += dt
-    moved = changed & ~(change_c >= rules.spike_c)  # a wild value between two readings alike is no life
+    unseen = c.age_s > open_after_s(c, rules)[:, None]
+    moved = changed & (~(change_c >= rules.spike_c) | unseen)  # a wild value between two readings alike is no life
     c.still_s[moved] = 0
-    np.copyto(c.base_then_c, c.base_c[:, None], where=moved)
+    np.copyto(c.base_then_c, np.where(unseen, np.float32(np.nan), c.base_c[:, None]), where=moved)
     np.copyto(c.last_c, temperatures_c, where=fresh)
+    c.age_s[fresh] = 0
     _learn_interval(c, dt_s)
     valid = (c.age_s <= open_after_s(c, rules)[:, None]) & (c.fault != Fault.STUCK)
     return Readings(fresh=fresh, valid=valid, dt_s=dt_s)

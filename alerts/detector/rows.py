@@ -47,6 +47,8 @@ class Judgement:
     """(N, 2) s to the next level, earliest and latest; NaN = unknown."""
     fault: NDArray[np.uint8]
     """(N, T) Fault."""
+    doubt_c: NDArray[np.float32]
+    """(N, T) by how much a reading may be above the truth (`doubt_c`); 0 where nobody asked."""
     risen: Mapping[int, Snapshot]
     """The rows at which the rank rose (every row with `explain`), with what was known then."""
     values: Mapping[str, NDArray[np.float32]]
@@ -58,6 +60,7 @@ class Judgement:
             rank=self.rank[first:last],
             forecast_s=self.forecast_s[first:last],
             fault=self.fault[first:last],
+            doubt_c=self.doubt_c[first:last],
             risen={row - first: snapshot for row, snapshot in self.risen.items() if first <= row < last},
             values={name: value[first:last] for name, value in self.values.items()},
         )

@@ -100,10 +100,16 @@ class PlainPack:
         new = [not late and not isnan(c) and (p.reading_ms is None or t_ms > p.reading_ms) for p, c in paired]
         lately = [p.reading_ms is not None and t_ms - p.reading_ms <= GAP_MS for p in self.probes]
         waited = [probe.leapt_to_c is not None for probe in self.probes]
+        read_c = sorted([c for c, fresh in zip(temperatures_c, new, strict=True) if fresh])
         begins = [
             c >= hottest_c
-            and p.reading_ms is not None
-            and (p.reading_c < hottest_c if late else fresh and c - p.reading_c >= leap_c)
+            and (
+                fresh and len(read_c) >= 3 and c - read_c[-2] >= leap_c  # the hottest, since the others are cooler
+                if p.reading_ms is None
+                else p.reading_c < hottest_c
+                if late
+                else fresh and c - p.reading_c >= leap_c
+            )
             and not waits
             for (p, c), fresh, waits in zip(paired, new, waited, strict=True)
         ]

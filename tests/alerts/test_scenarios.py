@@ -212,6 +212,10 @@ TABLE = [
     ("codes of two probes in one row are none", "probe: 25 85 25\nprobe: 25 85 25\nprobe: 25x3", []),
     ("two that leap and move count", "probe: 25 85 86\nprobe: 25 85x2\nprobe: 25x3", ["2 critical"]),
     ("a code beside one that stays is none", "probe: 25 85x9\nprobe: 25x5 150 25x4\nprobe: 25x10", []),
+    ("a code as a probe's first reading is none", "probe: 85 25x5" + 2 * "\nprobe: 25x6", []),
+    ("heat from the first reading on counts from the second", "probe: 85 86" + 2 * "\nprobe: 25x2", ["1 critical"]),
+    ("a pack that comes hot counts at once", "probe: 85x2\nprobe: 70x2\nprobe: 25x2", ["0 critical"]),
+    ("a first reading beside one other counts at once", "probe: 85x2\nprobe: 25x2", ["0 critical"]),
     ("a code right after a gap is none", "at 0 3600 3601\nprobe: 25 85 25\nprobe: 25x3", []),
     (
         "heat right after a gap counts from its second reading",

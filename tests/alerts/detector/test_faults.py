@@ -125,3 +125,12 @@ def test_a_leap_with_a_voltage_that_moves_is_heat_at_once():
     volts[time_s >= 3600, 1] -= 0.2
     readings_c[time_s >= 3600, 2] += 12
     assert run(time_s, readings_c, volts).first_s(WARNING) <= 3620
+
+
+def test_a_pack_that_cooled_while_it_was_silent_has_no_stuck_probes():
+    time_s, readings_c = calm(4.0)
+    readings_c = np.round(readings_c + np.where(time_s < HALF_S, 12, 0)[:, None])
+    heard = (time_s < HALF_S / 2) | (time_s >= HALF_S)
+    found = run(time_s[heard], readings_c[heard])
+    assert not (found.judgement.fault == Fault.STUCK).any()
+    assert found.rank.max() == 0
