@@ -99,7 +99,9 @@ class Verdict:
 class Watch:
     """The detector over P packs from a fresh start; it takes their rows one block after the other."""
 
-    def __init__(self, recorded: Recorded, *, rules: Rules = RULES) -> None:
+    def __init__(
+        self, recorded: Recorded, *, rules: Rules = RULES, max_operating_c: float = DEFAULT_MAX_OPERATING_TEMPERATURE_C
+    ) -> None:
         self._rules = rules
         self._states = PackStates(
             temperature_channels=recorded.temperatures_c.shape[2],
@@ -109,7 +111,7 @@ class Watch:
         )
         for chemistry, pack_class in zip(recorded.chemistry, recorded.pack_class, strict=True):
             self._states.add(
-                max_operating_temperature_c=DEFAULT_MAX_OPERATING_TEMPERATURE_C,
+                max_operating_temperature_c=max_operating_c,
                 longest_gap_s=rules.longest_gap_s(recorded.interval_s),
                 profile=rules.detector.profile_of(pack_class, chemistry),
             )

@@ -23,11 +23,14 @@ from dashboards import (
     routes_incidents,
     routes_intake,
     routes_local,
+    routes_map,
     routes_minute,
     routes_operation,
     routes_packs,
     routes_paging,
+    routes_review,
     routes_session,
+    routes_timeline,
     routes_trip,
     routes_trips,
 )
@@ -37,6 +40,7 @@ from dashboards.context import Context
 from dashboards.counties import Counties
 from dashboards.front_end import FrontEnd
 from dashboards.guard import Guard
+from dashboards.map_source import MapSource
 from dashboards.sessions import LIFETIME_S, SignedOut
 from dashboards.signed_links import SignedLinks
 from dashboards.stream import Broadcast
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases
+    from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases, ReviewHouse
     from registry.paging_kinds import Channel
     from registry.registry import Registry
 
@@ -69,6 +73,7 @@ _TAGS = [
     {"name": "packs", "description": "One pack: record, history, export."},
     {"name": "alerts", "description": "Alerts and what people do about them."},
     {"name": "incidents", "description": "What people deal with: alerts of one cause, and who works on them."},
+    {"name": "review", "description": "What happened, what was found, who signed it, and the evidence."},
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
     {"name": "emergency", "description": "Whom to call, the sheet for responders, reports to authorities."},
@@ -90,6 +95,7 @@ def create_app(
     history: HistoryReader,
     alert_desk: AlertDesk,
     incident_desk: IncidentDesk,
+    review: ReviewHouse | None = None,
     enroller: Enroller | None,
     phrases: Phrases,
     session_secret: str,
@@ -99,6 +105,7 @@ def create_app(
     static_dir: Path = STATIC_DIR,
     county_numbers: Path | None = None,
     own_us_rules: Path | None = None,
+    map_source: MapSource = MapSource(),
     push_key: str | None = None,
     check_address: Callable[[Channel, str], str] = lambda _channel, address: address,
     https: bool = False,
@@ -127,7 +134,9 @@ def create_app(
         redoc_url=None,
         max_body_size=BODY_MAX_BYTES,
         middleware=[
-            Middleware(Guard, allowed_hosts=(*LOOPBACK_NAMES, *allowed_hosts)),
+            Middleware(
+                Guard, allowed_hosts=(*LOOPBACK_NAMES, *allowed_hosts), map_origins=map_source.origins()
+            ),
             Middleware(
                 SessionMiddleware,
                 secret_key=session_secret,
@@ -145,6 +154,7 @@ def create_app(
         history=history,
         alert_desk=alert_desk,
         incident_desk=incident_desk,
+        review=review,
         enroller=enroller,
         now_ms=now_ms,
         health=health,
@@ -163,6 +173,7 @@ def create_app(
             counties=Counties(static_dir, county_numbers),
             us_rules=us_rules(own_us_rules),
         ),
+        map_style=map_source.style,
         push_key=push_key,
         check_address=check_address,
         receipt_secret=session_secret,
@@ -171,6 +182,7 @@ def create_app(
     for room in (
         routes_session,
         routes_board,
+        routes_map,
         routes_packs,
         routes_alerts,
         routes_minute,
@@ -185,6 +197,8 @@ def create_app(
         routes_emergency,
         routes_paging,
         routes_drills,
+        routes_review,
+        routes_timeline,
     ):
         app.include_router(room.router)
     app.mount("/", FrontEnd(static_dir))

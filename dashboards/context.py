@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from dashboards.accounts import Passwords
 from dashboards.board import LiveBoard
-from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk
+from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, ReviewHouse
 from dashboards.throttle import SignInThrottle
 from dashboards.trips import TripHouse
 from registry.registry import Registry
@@ -31,6 +31,8 @@ class Context:
     history: HistoryReader
     alert_desk: AlertDesk
     incident_desk: IncidentDesk
+    review: ReviewHouse | None
+    """None: this process has no place for reviews' files."""
     enroller: Enroller | None
     """None: this process has no broker accounts to give."""
     now_ms: Callable[[], int]
@@ -47,6 +49,8 @@ class Context:
     broadcast: "Broadcast"
     exports: asyncio.Semaphore
     trips: TripHouse
+    map_style: str | None
+    """Where the map's style or tiles are; None: the base map of the pages."""
     push_key: str | None
     """What browsers subscribe to web push with; None: it is not set up."""
     check_address: Callable[["Channel", str], str]

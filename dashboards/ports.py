@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dashboards.attachments import AttachmentFiles
     from dashboards.rows import Intake
+    from registry.audit import Actor
+    from registry.case_files import CaseFile
     from registry.enrolment import Enrolment
     from registry.incident_records import Incident
     from registry.kinds import CallOutcome, CallTo
     from registry.records import Alert
     from registry.response_kinds import Language, Situation, Stage
     from registry.roles import Hand
-    from telemetry.samples import Provenance
+    from telemetry.samples import PositionFix, Provenance
 
 FileFormat = Literal["csv", "parquet"]
 Span = tuple[str, int, int]
@@ -76,8 +79,50 @@ class HistoryReader(Protocol):
     def read(self, unit_id: str, start_ms: int, end_ms: int, points: int) -> Series:
         """One unit's history in at most `points` buckets; as measured when it has no more samples than that."""
 
+    def positions(self, gateway_id: str, start_ms: int, end_ms: int) -> Sequence[PositionFix]:
+        """Where a vehicle was, oldest first."""
+
     def export(self, spans: Sequence[Span], path: Path, file_format: FileFormat) -> object:
         """Write the spans' samples to `path`, ordered by time, in constant memory."""
+
+
+class EvidenceMaker(Protocol):
+    """Makes what is taken away of an incident. Methods block, and may be called from any thread."""
+
+    def make(self, incident_id: str, target: Path, *, by: Actor, now: datetime) -> None:
+        """Write an evidence bundle. Raises NotFoundError."""
+
+    def form(self, case: CaseFile, now: datetime) -> bytes:
+        """A draft of form DOT F 5800.1 with what is known filled in, as PDF."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunResult:
+    """What rules made of what was recorded."""
+
+    rules_version: int
+    rules_hash: str
+    """SHA-256 of the rules, hexadecimal."""
+    rules: str
+    """The rules file."""
+    outcome: str
+    """JSON: each pack's changes of level, and what was raised in fact."""
+
+
+class Rerunner(Protocol):
+    """Judges an incident's recorded samples again. Blocks, and may be called from any thread."""
+
+    def rerun(self, case: CaseFile, rules: str | None, start_ms: int, end_ms: int) -> RerunResult:
+        """`rules`: a rules file; None: those in force. Raises RefusedError: they cannot be used; too many samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewHouse:
+    """What reviews need beside the registry."""
+
+    attachments: AttachmentFiles
+    evidence: EvidenceMaker
+    rerunner: Rerunner
 
 
 class AlertDesk(Protocol):

@@ -1,14 +1,15 @@
 """The command line's way in: programs on this machine that can read the service token."""
 
 from fastapi import APIRouter, Depends, HTTPException
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
-from dashboards import routes_alerts, routes_packs
+from dashboards import routes_alerts, routes_packs, routes_review
 from dashboards.answers import only_known_parameters, problems
 from dashboards.bodies import Enrolment
 from dashboards.context import House
 from dashboards.models import Alert, BrokerLogin, Enrolled, MqttAddress
 from dashboards.sessions import local_program
+from registry.audit import PROGRAM
 from registry.enrolment import Enrolment as EnrolmentRecord
 from registry.errors import ConflictError, RefusedError
 
@@ -31,6 +32,12 @@ async def enrol(body: Enrolment, house: House) -> Enrolled:
         unit=BrokerLogin(username=enrolled.unit.username, password=enrolled.unit.password),
         mqtt=MqttAddress(host=enrolled.mqtt_host, port=enrolled.mqtt_port),
     )
+
+
+@router.get("/incidents/{incident_id}/bundle", operation_id="getEvidenceBundleLocally", responses=problems(404, 503))
+async def bundle(incident_id: routes_review.IncidentKey, house: House) -> Response:
+    """An incident's evidence bundle."""
+    return await routes_review.make_bundle(incident_id, PROGRAM, house)
 
 
 router.add_api_route(

@@ -100,6 +100,10 @@ class PagesHistory:
         """As TelemetryStore.read."""
         return self._source.read(unit_id, start_ms, end_ms, points)
 
+    def positions(self, gateway_id: str, start_ms: int, end_ms: int) -> tuple[PositionFix, ...]:
+        """As TelemetryStore.positions."""
+        return self._source.positions(gateway_id, start_ms, end_ms)
+
     def export(self, spans: Sequence[tuple[str, int, int]], path: Path, file_format: str) -> ExportSummary:
         """As TelemetryStore.export, with plain tuples and words."""
         return self._source.export([UnitSpan(*span) for span in spans], path, ExportFormat(file_format))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alerts.incidents import IncidentDesk
 from dashboards.app import create_app
+from dashboards.map_source import MapSource
 from dashboards.counties import CountyNumbersError
 from dashboards.us_rules import UsRulesError
 from ingest.stores.contract import StoreUnavailableError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller
+    from dashboards.ports import AlertDesk, Enroller, ReviewHouse
     from packwatch.credentials import Credentials
     from packwatch.history import PagesHistory
     from packwatch.settings import Settings
@@ -36,6 +37,7 @@ def build_pages(
     board: LiveBoard,
     history: PagesHistory,
     alert_desk: AlertDesk,
+    review: ReviewHouse,
     enroller: Enroller | None,
     shutdown: asyncio.Event,
     health: Callable[[], str | None],
@@ -49,6 +51,7 @@ def build_pages(
             history=history,
             alert_desk=alert_desk,
             incident_desk=IncidentDesk(registry, alert_desk),
+            review=review,
             enroller=enroller,
             phrases=TablePhrases(),
             session_secret=credentials.session_key,
@@ -58,6 +61,7 @@ def build_pages(
             county_numbers=settings.data_dir / COUNTY_NUMBERS,
             own_us_rules=settings.data_dir / US_RULES,
             https=settings.https,
+            map_source=MapSource(style=settings.map.style, hosts=tuple(settings.map.hosts)),
             push_key=None if key is None else key.public,
             check_address=check_address,
             health=health,

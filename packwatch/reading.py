@@ -11,8 +11,10 @@ from ingest.stores.contract import ExportFormat, UnitSpan
 from packwatch.client import ServiceClient
 from packwatch.data_dir import running_service
 from packwatch.history import RemoteHistory, history_token
+from packwatch.reviewing import review_house
 from packwatch.settings import SettingsError
 from packwatch.stores import is_shared, open_store, store_path
+from registry.audit import PROGRAM
 from registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class Reader(Protocol):
     def export(self, pack_id: str, start: datetime | None, end: datetime | None, output: Path) -> None:
         """Write the pack's samples; the format by the file's name."""
 
+    def bundle(self, incident_id: str, output: Path, now: datetime) -> None:
+        """Write an incident's evidence bundle."""
+
 
 @contextlib.contextmanager
 def open_reader(settings: Settings) -> Iterator[Reader]:
@@ -53,7 +58,7 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
         house.callback(registry.close)
         history = _history(settings)
         house.callback(history.close)
-        yield _StoreReader(registry, history)
+        yield _StoreReader(settings, registry, history)
 
 
 def _history(settings: Settings) -> TelemetryStore | RemoteHistory:
@@ -101,9 +106,18 @@ class _ServiceReader:
             format=output.suffix.removeprefix("."),
         )
 
+    def bundle(self, incident_id: str, output: Path, now: datetime) -> None:  # noqa: ARG002 - the service has a clock
+        growing = output.with_name(output.name + ".part")
+        try:
+            self._client.download(f"/api/local/incidents/{incident_id}/bundle", growing)
+            growing.replace(output)
+        finally:
+            growing.unlink(missing_ok=True)
+
 
 class _StoreReader:
-    def __init__(self, registry: Registry, history: TelemetryStore | RemoteHistory) -> None:
+    def __init__(self, settings: Settings, registry: Registry, history: TelemetryStore | RemoteHistory) -> None:
+        self._settings = settings
         self._registry = registry
         self._history = history
 
@@ -122,6 +136,10 @@ class _StoreReader:
             output,
             ExportFormat(output.suffix.removeprefix(".")),
         )
+
+    def bundle(self, incident_id: str, output: Path, now: datetime) -> None:
+        house = review_house(self._settings, self._registry, self._history)
+        house.evidence.make(incident_id, output, by=PROGRAM, now=now)
 
 
 def _to_ms(at: datetime) -> int:

@@ -151,6 +151,18 @@ class GatewaySection(BaseModel):
     """For a box whose clock is wrong after a power cut: fix times only while the kernel's clock is synchronised."""
 
 
+class MapSection(BaseModel):
+    """What lies under the vehicles on the board's map."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    style: str | None = Field(default=None, pattern=r"^https?://[^\s;,']+$")
+    """The address of a MapLibre style, or of raster tiles with {z}, {x} and {y}. None: the base map of the pages, which
+    needs no network."""
+    hosts: list[Annotated[str, Field(pattern=r"^https?://[^\s;,'/]+$")]] = []
+    """Further origins that the style's tiles, glyphs and pictures come from; browsers may ask no others."""
+
+
 class StoreKind(StrEnum):
     """The kinds of telemetry store."""
 
@@ -183,6 +195,19 @@ class StoreSection(BaseModel):
     """The memory that DuckDB may take, in MB."""
     retention_days: int | None = Field(default=None, ge=1)
     """Samples older than this are deleted, by InfluxDB itself where it is one; left out, everything is kept."""
+
+
+class TimeStampsSection(BaseModel):
+    """Time stamps of the audit log by an authority outside (RFC 3161)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = None
+    """The authority, for example https://freetsa.org/tsr; left out, nothing is stamped."""
+    every_h: float = Field(default=24.0, ge=0.1, le=744)
+    """Hours between stamps; each evidence bundle gets one of its own."""
+    ca_file: Path | None = None
+    """Certificates (PEM) that the authority's are checked against when a stamp comes."""
 
 
 class Settings(BaseSettings):
@@ -220,6 +245,8 @@ class Settings(BaseSettings):
     """The gateway of one vehicle."""
     paging: PagingSection = PagingSection()
     """How people are told of a critical alert."""
+    time_stamps: TimeStampsSection = TimeStampsSection()
+    """Time stamps of the audit log by an authority outside."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """One event a line: for people, for machines, or by whether a terminal watches."""
     log_level: Literal["auto", "debug", "info", "warning", "error"] = "auto"

@@ -33,9 +33,11 @@ from packwatch.paging import build_drilling, build_paging
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
 from packwatch.roll_ups import keep_roll_ups
+from packwatch.reviewing import review_house
 from packwatch.simulating import run_vehicles, scenario_by_name
 from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import open_store
+from packwatch.time_stamping import TimeStamper
 from packwatch.web_server import WebServer
 from registry.registry import Registry
 
@@ -116,6 +118,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             board=board,
             history=history,
             alert_desk=alerts,
+            review=review_house(settings, registry, store),
             enroller=enroller,
             shutdown=shutdown,
             health=meter.trouble,
@@ -138,7 +141,8 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("ingest", ingest.run())
         crew.start("board", keeper.run())
         crew.start("web", web.run())
-        crew.start("retention", keep_retention(store, settings.store.retention_days))
+        crew.start("retention", keep_retention(store, settings.store.retention_days, registry))
+        crew.start("time stamps", TimeStamper(registry, settings.time_stamps).run())
         crew.start("roll-ups", keep_roll_ups(store))
         await web.ready()
         url = f"http://{settings.http}"

@@ -76,7 +76,7 @@ def append(session: Session, actions: Sequence[Action]) -> None:
         row = _row(action, sequence, previous, now)
         previous = row["hash"]
         rows.append(row)
-    session.execute(insert(AuditRow), rows)
+    session.execute(insert(AuditRow), rows, execution_options={"render_nulls": True})  # as one statement
     session.execute(
         update(AuditHead).values(sequence=sequence, hash=previous).execution_options(synchronize_session=False)
     )
@@ -105,9 +105,13 @@ class AuditLog(Database):
         rows = self._read(lambda session: session.execute(query).mappings().all())
         return tuple(row_object(dict(row)) for row in rows)
 
-    def audit_objects(self, until: int) -> Iterator[dict[str, Any]]:
-        """The rows up to `until`, a page at a time. Raises ChainError for a row that cannot be read."""
-        after = 0
+    def first_audit_row(self, subjects: Sequence[str]) -> int | None:
+        """The sequence of the first row about any of the subjects; None: there is none."""
+        query = select(func.min(AuditRow.sequence)).where(AuditRow.subject.in_(subjects))
+        return self._read(lambda session: session.scalar(query))
+
+    def audit_objects(self, until: int, after: int = 0) -> Iterator[dict[str, Any]]:
+        """The rows after `after` up to `until`, a page at a time. Raises ChainError for a row that cannot be read."""
         while rows := self._readable(after):
             for row in rows:
                 if row["sequence"] > until:

@@ -95,13 +95,19 @@ def row_hash(exported: Mapping[str, Any]) -> str:
     return hashlib.sha256(line_of(signed).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def verified(rows: Iterable[Mapping[str, Any]], noted: Mapping[int, str] | None = None) -> tuple[int, str]:
-    """Go along the chain; the last row's sequence and hash (0 and 64 zeros when there is none).
+def verified(
+    rows: Iterable[Mapping[str, Any]],
+    noted: Mapping[int, str] | None = None,
+    *,
+    after: tuple[int, str] = (0, FIRST_PREVIOUS),
+) -> tuple[int, str]:
+    """Go along the chain; the last row's sequence and hash (those of `after` when there is none).
 
-    `noted`: hashes that somebody wrote down elsewhere, by sequence. Raises ChainError at the first row that is wrong.
+    `noted`: hashes that somebody wrote down elsewhere, by sequence. `after`: sequence and hash of the row before the
+    first one, of a part of the log. Raises ChainError at the first row that is wrong.
     """
-    expected, wanted = dict(noted or {}), 1
-    previous = FIRST_PREVIOUS
+    expected, first = dict(noted or {}), after[0] + 1
+    wanted, previous = first, after[1]
     coming = iter(rows)
     for row in coming:
         _check_shape(row, wanted)
@@ -109,8 +115,8 @@ def verified(rows: Iterable[Mapping[str, Any]], noted: Mapping[int, str] | None 
         if row["hash"] != row_hash(row):
             raise ChainError(wanted, f"row {wanted} was altered: its hash is not that of what it says")
         if row["previous"] != previous:
-            if wanted == 1:
-                raise ChainError(1, "row 1 was replaced: it names a row before it")
+            if wanted == first:
+                raise ChainError(first, f"row {first} was replaced: it names another row before it")
             raise ChainError(
                 wanted - 1, f"row {wanted - 1} was altered or replaced: row {wanted} was chained to another"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.audit import AuditLog
+from registry.case_files import CaseFiles
 from registry.devices import Devices
 from registry.drills import Drills
 from registry.duties import Duties
@@ -44,6 +45,7 @@ class Registry(
     Duties,
     Drills,
     Reviews,
+    CaseFiles,
     Devices,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

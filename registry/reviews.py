@@ -62,7 +62,7 @@ class Reviews(Database):
 
     def review(self, incident_id: str) -> WholeReview:
         """An incident's review as it stands; of one that nobody began, version 1 and nothing in it."""
-        return self._read(lambda session: _whole(session, incident_id))
+        return self._read(lambda session: whole_review(session, incident_id))
 
     def classify_cause(
         self, incident_id: str, hand: Hand, *, version: int, cause: CauseClass | None, note: str
@@ -145,7 +145,7 @@ class Reviews(Database):
         taken: list[ReviewAction] = []
 
         def step(session: Session, review: Review) -> Mapping[str, object]:
-            taken[:] = [review_steps.sign(review, hand, _whole(session, incident_id).entries)]
+            taken[:] = [review_steps.sign(review, hand, whole_review(session, incident_id).entries)]
             return {"signed_version": version, "step": taken[0]}
 
         return self._change(incident_id, hand, ReviewAction.SIGN, step, version=version)
@@ -218,12 +218,13 @@ class Reviews(Database):
             person = Actor(kind=ActorKind.PERSON, id=hand.by, role=hand.role)
             told = Action(actor=person, action=action, subject=f"incident/{incident_id}", at=hand.now, detail=detail)
             append(session, [told])
-            return _whole(session, incident_id)
+            return whole_review(session, incident_id)
 
         return self._write(work)
 
 
-def _whole(session: Session, incident_id: str) -> WholeReview:
+def whole_review(session: Session, incident_id: str) -> WholeReview:
+    """All of a review, in the caller's transaction. Raises NotFoundError."""
     if session.get(Incident, incident_id) is None:
         raise NotFoundError(f"the registry knows no incident {incident_id!r}")
     review = session.get(Review, incident_id) or Review(incident_id=incident_id)

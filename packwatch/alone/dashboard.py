@@ -22,6 +22,7 @@ from packwatch.history import PagesHistory, RemoteHistory, history_token
 from packwatch.intake import Meter
 from packwatch.operator_files import read_tunnels
 from packwatch.pages import build_pages
+from packwatch.reviewing import review_house
 from packwatch.settings import SettingsError
 from packwatch.stores import is_shared, open_store
 from packwatch.web_server import WebServer
@@ -62,6 +63,7 @@ async def run_dashboard(settings: Settings, *, announce: Callable[[str], None]) 
             board=board,
             history=history,
             alert_desk=alerts,
+            review=review_house(settings, registry, source),
             enroller=None,
             shutdown=shutdown,
             health=lambda: meter.trouble() or engines.trouble(),

@@ -20,6 +20,7 @@ from packwatch.history_app import history_app
 from packwatch.retention import keep_retention
 from packwatch.roll_ups import keep_roll_ups
 from packwatch.stores import open_store
+from packwatch.time_stamping import TimeStamper
 from packwatch.web_server import WebServer
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ async def run_ingest(settings: Settings, *, announce: Callable[[str], None]) -> 
         look_for_cycles_rarely()
         crew.start("ingest", ingest.run())
         crew.start("history", web.run())
-        crew.start("retention", keep_retention(store, settings.store.retention_days))
+        crew.start("retention", keep_retention(store, settings.store.retention_days, registry))
+        crew.start("time stamps", TimeStamper(registry, settings.time_stamps).run())
         crew.start("roll-ups", keep_roll_ups(store))
         await web.ready()
         house.enter_context(published_service(settings.data_dir, f"http://{settings.http}", whole=False))

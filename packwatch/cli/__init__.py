@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from packwatch.cli import audit, data, judging, people, recipients, rules, running, trips, vehicles
+from packwatch.cli import audit, data, evidence, judging, people, recipients, rules, running, trips, vehicles
 
 app = typer.Typer(
     name="packwatch",
@@ -25,6 +25,7 @@ data.register(app)
 judging.register(app)
 rules.register(app)
 audit.register(app)
+evidence.register(app)
 people.register(app)
 recipients.register(app)
 trips.register(app)

@@ -27,7 +27,6 @@ def register(app: typer.Typer) -> None:
     group = "Look at what was stored"
     app.command("export", rich_help_panel=group)(export)
     app.command("alert-log", rich_help_panel=group)(alert_log)
-    app.command("verify", rich_help_panel=group)(verify)
     app.command("migrate-store", rich_help_panel="Look after the store")(migrate_store)
 
 
@@ -51,7 +50,7 @@ def export(
         first, last = _moment(start, "--from"), _moment(end, "--to")
         with _reader(data_dir) as reader, err.status("exporting"):
             if output.suffix == ".zip":
-                _write_bundle(reader, pack, first, last, output)
+                _write_bundle(reader, pack, (first, last), output, credentials=_credentials(data_dir))
             else:
                 reader.export(pack, first, last, output)
         err.print(f"wrote {output} ({output.stat().st_size:,} bytes)", highlight=False)
@@ -80,17 +79,6 @@ def alert_log(
                 out.print(f"    {reason}", highlight=False, soft_wrap=True)
         if not alerts:
             out.print(f"no alert was ever raised{f' for pack {pack}' if pack else ''}", highlight=False)
-
-
-def verify(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle that `export` wrote.")]) -> None:
-    """Check a bundle offline: every file against the manifest's hashes. Names the first thing that was altered."""
-    with readable_errors():
-        from packwatch.bundles import verify_bundle
-
-        files = verify_bundle(bundle)
-        for name, size in files.items():
-            out.print(f"  {name}  {size:,} bytes", highlight=False)
-        out.print(f"{bundle}: all {len(files)} files are as the manifest says", highlight=False, soft_wrap=True)
 
 
 def migrate_store(
@@ -123,8 +111,13 @@ def migrate_store(
         )
 
 
-def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: datetime | None, output: Path) -> None:
+def _write_bundle(
+    reader: Reader, pack: str, span: tuple[datetime | None, datetime | None], output: Path, *, credentials: Path
+) -> None:
     from packwatch.bundles import write_bundle
+    from packwatch.signing import BundleKey
+
+    start, end = span
 
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         samples = Path(scratch) / "samples.parquet"
@@ -133,7 +126,8 @@ def _write_bundle(reader: Reader, pack: str, start: datetime | None, end: dateti
         alerts.write_text(json.dumps(reader.alerts(pack, 1_000_000), indent=1))
         about = {"pack_id": pack, "from": start.isoformat() if start else "", "to": end.isoformat() if end else ""}
         files = {"samples.parquet": samples, "alerts.json": alerts}
-        write_bundle(output, files, created_at=datetime.now(UTC).isoformat(), about=about)
+        key = BundleKey.kept_in(credentials)
+        write_bundle(output, files, key=key, created_at=datetime.now(UTC).isoformat(), about=about)
 
 
 def _moment(text: str | None, flag: str) -> datetime | None:
@@ -146,6 +140,12 @@ def _moment(text: str | None, flag: str) -> datetime | None:
     except ValueError as error:
         raise SettingsError(f"{flag} {text!r} is not a time like 2026-11-24T09:30:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _credentials(data_dir: Path | None) -> Path:
+    from packwatch.settings import Settings
+
+    return Settings.load(data_dir=data_dir).data_dir / "credentials"
 
 
 def _reader(data_dir: Path | None) -> AbstractContextManager[Reader]:

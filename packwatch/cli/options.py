@@ -63,13 +63,16 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from packwatch.crew import TaskDiedError
     from packwatch.data_dir import DataDirError
     from packwatch.settings import SettingsError
+    from packwatch.signing import KeyUnusableError
+    from packwatch.time_stamping import TimeStampError
     from registry.audit_chain import ChainError
     from registry.errors import RegistryError
     from telemetry.identifiers import IdentifierError
     from telemetry.traces import TraceError
 
     return (
-        AddressError, BrokerError, BundleError, ChainError, DataDirError, IdentifierError, RegistryError, ReplayError,
-        RulesError, ScenarioError, ScoringError, ServiceError, SettingsError, StoreError, TaskDiedError, TraceError,
+        AddressError, BrokerError, BundleError, ChainError, DataDirError, IdentifierError, KeyUnusableError,
+        RegistryError, ReplayError, RulesError, ScenarioError, ScoringError, ServiceError, SettingsError, StoreError,
+        TaskDiedError, TimeStampError, TraceError,
         OSError,
     )  # fmt: skip
