@@ -90,7 +90,7 @@ async def run_round(seed: int, postgres: Postgres) -> Verdict:
     registry = await asyncio.to_thread(opened, url)
     try:
         async with http_receiver(free_port()) as hooks, mail_server(free_port()) as box:
-            play = _Play(registry, postgres, verdict)
+            play = Play(registry, postgres, verdict)
             await asyncio.to_thread(play.people, hooks.port)
             async with play.pager(url, box.port):
                 await play.acts()
@@ -102,7 +102,12 @@ async def run_round(seed: int, postgres: Postgres) -> Verdict:
     return verdict
 
 
-class _Play:
+class Play:
+    """A round that goes on."""
+
+    policy = QUICK
+    """By which the process pages that is killed."""
+
     def __init__(self, registry: Registry, postgres: Postgres, verdict: Verdict) -> None:
         self.registry, self.postgres, self.verdict = registry, postgres, verdict
         self.road = Road(registry, lambda: datetime.now(UTC))  # type: ignore[arg-type]
@@ -258,7 +263,7 @@ class _Play:
         wanted = set()
         for case_id in {page.case_id for page in pages if page.case_id is not None}:
             facts: CaseFacts = self.registry.case_facts(case_id)
-            wanted |= {draft.key for draft in decide(facts, QUICK).pages if draft.kind is PageKind.ALERT}
+            wanted |= {draft.key for draft in decide(facts, self.policy).pages if draft.kind is PageKind.ALERT}
         kept = {page.key for page in pages}
         self.verdict.wrong += [f"{key} is due and was never kept" for key in sorted(wanted - kept)]
         self.verdict.wrong += [f"{key} was kept and is not due" for key in sorted(kept - wanted)]
@@ -273,7 +278,7 @@ class _Play:
             down_s = sum(max(0.0, min(up, after_s) - max(gone, before_s)) for gone, up in self.down)
             quiet_s = after_s - before_s - down_s
             self.verdict.longest_quiet_s = max(self.verdict.longest_quiet_s, quiet_s)
-            if quiet_s > QUICK.again_after_s + SLACK_S:
+            if quiet_s > self.policy.again_after_s + SLACK_S:
                 self.verdict.wrong.append(f"nobody was paged for {quiet_s:.1f} s")
 
 

@@ -9,7 +9,12 @@ import os
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 HERE = Path(__file__).parent
 PATHS = [str(HERE.parents[1]), str(HERE), str(HERE.parent / "paging"), str(HERE.parent / "faults")]
@@ -18,6 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(PATHS)  # of the process from which t
 
 from postgres import Postgres  # noqa: E402  found by the path above
 from rounds import Verdict, run_round  # noqa: E402
+from whole import LASTS_S, run_whole_round  # noqa: E402
 
 
 def main() -> int:
@@ -26,10 +32,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first round; each further round has the next")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--together", type=int, default=4, help="rounds at a time, each with a database server")
+    parser.add_argument("--whole", action="store_true", help="kill the real `packwatch alerts`, by its own policy")
+    parser.add_argument("--lasts", type=float, default=LASTS_S, help="s that a round of --whole lasts")
     parser.add_argument("--output", type=Path, help="where the result goes as JSON")
     options = parser.parse_args()
     began_s = time.monotonic()
-    verdicts = asyncio.run(_run(list(range(options.seed, options.seed + options.rounds)), options.together))
+    play = partial(run_whole_round, lasts_s=options.lasts) if options.whole else run_round
+    verdicts = asyncio.run(_run(list(range(options.seed, options.seed + options.rounds)), options.together, play))
     report = summary(verdicts, time.monotonic() - began_s)
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
@@ -37,14 +46,14 @@ def main() -> int:
     return 0 if not report["failed"] else 1
 
 
-async def _run(seeds: list[int], together: int) -> list[Verdict]:
+async def _run(seeds: list[int], together: int, play: Callable[[int, Postgres], Awaitable[Verdict]]) -> list[Verdict]:
     verdicts: list[Verdict] = []
 
     async def work() -> None:
         postgres = await asyncio.to_thread(Postgres)
         try:
             while seeds:
-                verdict = await run_round(seeds.pop(0), postgres)
+                verdict = await play(seeds.pop(0), postgres)
                 verdicts.append(verdict)
                 told = "; ".join(verdict.wrong) or "held"
                 print(f"seed {verdict.seed}: {verdict.pages} pages, {verdict.repeats} repeated: {told}", flush=True)
