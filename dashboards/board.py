@@ -14,7 +14,7 @@ import numpy as np
 
 from dashboards.change_log import ChangeLog
 from dashboards.pack_state import UnitState, pack_row, spokesman
-from dashboards.rows import AlertRow, Board, Intake, PackRow, VehicleRow, alert_row
+from dashboards.rows import AlertRow, Board, IncidentNews, Intake, PackRow, VehicleRow, alert_row
 from dashboards.short_history import ShortHistories
 from dashboards.vehicles import Vehicles
 from registry.kinds import AlertState
@@ -46,7 +46,7 @@ class Change:
 
     key: Key
     version: int
-    row: PackRow | VehicleRow | AlertRow | Intake
+    row: PackRow | VehicleRow | AlertRow | IncidentNews | Intake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,7 @@ class LiveBoard:
         self._alerts_of: dict[str, dict[str, Alert]] = {}
         """By pack row: its alerts that are not closed."""
         self._intake = Intake()
+        self._incident_news = IncidentNews(changes=0)
         self._made_ms = -math.inf
 
     @property
@@ -160,6 +161,11 @@ class LiveBoard:
         if intake != self._intake:
             self._intake = intake
             self._log.touch(("intake", ""))
+
+    def note_incident_change(self) -> None:
+        """Something about an incident is another: readers ask for the incidents again."""
+        self._incident_news = IncidentNews(changes=self._incident_news.changes + 1)
+        self._log.touch(("incidents", ""))
 
     def refresh_assignments(
         self, assignments: Iterable[Assignment], vehicles: Mapping[str, tuple[str, str]], *, now_ms: int
@@ -325,7 +331,7 @@ class LiveBoard:
             return (assignment.vehicle_id, assignment.vehicle_name)
         return vehicle or (None, None)
 
-    def _row(self, key: Key) -> PackRow | VehicleRow | AlertRow | Intake:
+    def _row(self, key: Key) -> PackRow | VehicleRow | AlertRow | IncidentNews | Intake:
         match key:
             case ("pack", pack_key):
                 return self._rows[pack_key]
@@ -333,6 +339,8 @@ class LiveBoard:
                 return self._vehicles.rows[gateway_id]
             case ("alert", alert_id):
                 return self._alert_row(self._alerts.get(alert_id) or self._closed[alert_id])
+            case ("incidents", _):
+                return self._incident_news
             case _:
                 return self._intake
 

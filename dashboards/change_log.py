@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["pack", "vehicle", "alert", "intake"]
+Kind = Literal["pack", "vehicle", "alert", "incidents", "intake"]
 Key = tuple[Kind, str]
 
 

@@ -50,10 +50,13 @@ class BoardKeeper:
         self._asked: set[str] = set()
         """Gateways without units whose vehicle was asked for at this revision."""
         self._vehicles: dict[str, tuple[str, str]] = {}
+        self._audited = 0
+        """How far the audit log was read for what happened to incidents."""
         self._log = structlog.get_logger("packwatch.dashboards")
 
     async def prepare(self) -> None:
         """Assignments and open alerts. Raises RegistryError."""
+        self._audited, _ = await asyncio.to_thread(self._registry.audit_end)
         await self.refresh()
         for alert in await asyncio.to_thread(self._registry.open_alerts):
             self._board.observe_alert(alert)
@@ -65,6 +68,7 @@ class BoardKeeper:
             await asyncio.sleep(REFRESH_S)
             try:
                 await self.refresh()
+                await self._look_for_incidents()
             except UnavailableError as error:
                 self._log.warning("board_refresh_postponed", reason=str(error))
             self._board.observe_intake(self._meter.snapshot())
@@ -90,6 +94,12 @@ class BoardKeeper:
                 self._vehicles[gateway_id] = (vehicle.vehicle_id, vehicle.name)
         self._revision = revision
         self._board.refresh_assignments(self._assignments, self._vehicles, now_ms=self._now_ms())
+
+    async def _look_for_incidents(self) -> None:
+        """What any process did to an incident; what this one does the pages are told at once."""
+        self._audited, concerned = await asyncio.to_thread(self._registry.case_news, self._audited)
+        if concerned:
+            self._board.note_incident_change()
 
     async def _fill(self) -> None:
         """Each watched unit's last minutes from the store; what is live already stays."""

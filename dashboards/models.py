@@ -187,6 +187,12 @@ class Intake(Model):
     """Rules files that could not be used."""
 
 
+class IncidentNews(Model):
+    """Some incident changed: `/api/incidents` says how."""
+
+    changes: int
+
+
 class Board(Model):
     """Everything that the first page shows."""
 

@@ -33,7 +33,7 @@ async def board(house: House) -> Response:
     responses={
         **problems(),
         200: {
-            "description": "Events `board`, then `pack`, `alert`, `vehicle`, `intake` and `ping`",
+            "description": "Events `board`, then `pack`, `alert`, `vehicle`, `incidents`, `intake` and `ping`",
             "content": {"text/event-stream": {}},
         },
     },

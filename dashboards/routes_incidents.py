@@ -176,6 +176,7 @@ async def _told(step: Awaitable[IncidentRecord], house: Context) -> Response:
         incident = await step
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
+    house.board.note_incident_change()
     (row,) = await to_thread.run_sync(incident_rows, [incident], house)
     return json_answer(row)
 

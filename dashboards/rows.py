@@ -158,6 +158,14 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentNews:
+    """Some incident changed: `GET /api/incidents` says how."""
+
+    changes: int
+    """How often one did since the service began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """Everything that the first page shows."""
 

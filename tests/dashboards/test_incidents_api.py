@@ -74,7 +74,7 @@ async def step(browser, incident, action, **body):
     return await browser.post(f"/api/incidents/{incident['incident_id']}/{action}", json=body)
 
 
-async def test_the_list_says_what_it_is_and_who_works_on_it(of, put, registry):
+async def test_the_list_says_what_it_is_and_who_works_on_it(of, put, registry, board, clock):
     put()
     put("a2", pack_id="pack-2", unit_id="unit-2", level=Level.CRITICAL)
     dispatcher = await of("dispatcher")
@@ -85,7 +85,9 @@ async def test_the_list_says_what_it_is_and_who_works_on_it(of, put, registry):
         None,
     )
     assert [alert["alert_id"] for alert in incident["alerts"]] == ["a1", "a2"]
+    before = board.version
     taken = (await step(dispatcher, incident, "take-on")).json()
+    assert ("incidents", "") in {change.key for change in board.changes_since(before, clock.ms).rows}
     assert taken["assigned_to"]["display_name"] == "Dispatcher"
     assert taken["version"] == incident["version"] + 1
     assert (await dispatcher.get("/api/incidents", params={"state": "closed"})).json() == []

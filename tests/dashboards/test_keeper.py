@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.grouping import gathering
 from dashboards.board import LiveBoard
 from dashboards.keeper import BoardKeeper
 from dashboards.rows import Intake
 from registry.errors import UnavailableError
 from registry.kinds import Level
+from registry.records import AlertEvent
 from telemetry.samples import Provenance
 
 NOW_MS = 1_800_000_000_000
@@ -111,6 +113,24 @@ async def test_the_vehicle_of_an_unknown_unit_is_looked_up(kept, registry, board
         return {row.vehicle_name for row in board.snapshot(NOW_MS).packs if row.unregistered}
 
     await until(lambda: vehicle_names() == {"Truck 1"})
+
+
+async def test_what_another_process_does_to_an_incident_is_told(kept, registry, board, clock, enrolment, make_alert):
+    registry.enrol(enrolment(), clock.now)
+    before = board.version
+    alert = make_alert(level=Level.CRITICAL)
+    raised = AlertEvent(
+        alert_id=alert.alert_id, at=alert.raised_at, action="raise", to_state=alert.state, level=alert.level
+    )
+    registry.raise_alert(alert, raised, gather=gathering)
+
+    def told() -> bool:
+        return any(change.key == ("incidents", "") for change in board.changes_since(before, NOW_MS).rows)
+
+    await until(told)
+    before = board.version
+    await asyncio.gather(*(kept._look_for_incidents() for _ in range(3)))
+    assert not told()  # nothing happened since
 
 
 async def test_counters_reach_the_board(kept, board):

@@ -25,6 +25,7 @@ MODELS = {
     "pack": models.PackRow,
     "vehicle": models.Vehicle,
     "alert": models.Alert,
+    "incidents": models.IncidentNews,
     "intake": models.Intake,
 }
 
@@ -151,6 +152,8 @@ async def test_first_the_board_then_what_changes(browser, board, make_batch, mak
         raised = await reader.next("alert")
         assert raised.body["alert_id"] == alert.alert_id
         assert whole.version < changed.version < raised.version
+        board.note_incident_change()
+        assert (await reader.next("incidents")).body == {"changes": 1}
 
 
 async def test_a_broken_stream_goes_on_without_a_hole(browser, board, make_batch, parts):

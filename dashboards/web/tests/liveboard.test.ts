@@ -51,6 +51,15 @@ describe("applying events", () => {
     expect(late.alerts.get("a-1")?.state).toBe("acknowledged");
   });
 
+  test("news of incidents, and a whole board after a break, let the page ask for them again", () => {
+    expect(start.incidentNews).toBe(1);
+    const told = applied(start, [{ kind: "incidents" }, { kind: "incidents" }]);
+    expect(told.incidentNews).toBe(3);
+    expect(told.alerts).toBe(start.alerts);
+    expect(applied(told, [{ kind: "board", board: board() }]).incidentNews).toBe(4);
+    expect(applied(told, [{ kind: "pack", pack: packRow() }]).incidentNews).toBe(3);
+  });
+
   test("a ping changes nothing", () => {
     expect(applied(start, [{ kind: "ping", now_ms: NOW_MS }])).toEqual(start);
   });

@@ -195,6 +195,7 @@ export type StreamEvent =
   | { readonly kind: "pack"; readonly pack: PackRow }
   | { readonly kind: "alert"; readonly alert: Alert }
   | { readonly kind: "vehicle"; readonly vehicle: Vehicle }
+  | { readonly kind: "incidents" }
   | { readonly kind: "intake"; readonly intake: Intake }
   | { readonly kind: "ping"; readonly now_ms: number };
 

@@ -9,6 +9,8 @@ export interface LiveBoard {
   /** Every alert that is not closed. */
   readonly alerts: ReadonlyMap<string, Alert>;
   readonly intake: Intake | null;
+  /** Grows whenever an incident may be another than it was: ask for them again. */
+  readonly incidentNews: number;
   /** Some pack shown is not measured. */
   readonly simulation: boolean;
 }
@@ -18,6 +20,7 @@ export const EMPTY_BOARD: LiveBoard = {
   vehicles: new Map(),
   alerts: new Map(),
   intake: null,
+  incidentNews: 0,
   simulation: false,
 };
 
@@ -26,7 +29,7 @@ export function applied(board: LiveBoard, events: readonly StreamEvent[]): LiveB
   let packs: Map<string, PackRow> | null = null;
   let vehicles: Map<string, Vehicle> | null = null;
   let alerts: Map<string, Alert> | null = null;
-  let { intake, simulation } = board;
+  let { intake, simulation, incidentNews } = board;
   for (const event of events) {
     switch (event.kind) {
       case "board":
@@ -38,6 +41,7 @@ export function applied(board: LiveBoard, events: readonly StreamEvent[]): LiveB
             .map((alert) => [alert.alert_id, alert]),
         );
         intake = event.board.intake;
+        incidentNews++; // what happened while nobody was connected
         simulation = event.board.simulation;
         break;
       case "pack":
@@ -52,6 +56,9 @@ export function applied(board: LiveBoard, events: readonly StreamEvent[]): LiveB
         alerts ??= new Map(board.alerts);
         putAlert(alerts, event.alert);
         break;
+      case "incidents":
+        incidentNews++;
+        break;
       case "intake":
         intake = event.intake;
         break;
@@ -65,6 +72,7 @@ export function applied(board: LiveBoard, events: readonly StreamEvent[]): LiveB
     vehicles: vehicles ?? board.vehicles,
     alerts: alerts ?? board.alerts,
     intake,
+    incidentNews,
     simulation,
   };
 }

@@ -64,6 +64,7 @@ class Live {
     on<PackRow>("pack", (pack) => ({ kind: "pack", pack }));
     on<Alert>("alert", (alert) => ({ kind: "alert", alert }));
     on<Vehicle>("vehicle", (vehicle) => ({ kind: "vehicle", vehicle }));
+    on<unknown>("incidents", () => ({ kind: "incidents" }));
     on<Intake>("intake", (intake) => ({ kind: "intake", intake }));
     on<{ now_ms: number }>("ping", ({ now_ms }) => ({ kind: "ping", now_ms }));
     source.onerror = () => {
