@@ -10,28 +10,13 @@ import time
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
 from packwatch.cab_page import cab_token
-from telemetry.frames import encode_frame, frame_from_values
 from telemetry.mqtt import mqtt_client
-from telemetry.samples import Provenance
 from telemetry.unit_link import ClockBeat, clock_topic, encode_clock_beat, frames_topic
 
-
-def frame_bytes(number: int, celsius: float = 25.0) -> bytes:
-    return encode_frame(
-        frame_from_values(
-            boot_id="b1",
-            number=number,
-            tick_ms=number * 10_000,
-            period_ms=1_000,
-            provenance=Provenance.SIMULATED,
-            temperatures_c=np.full((4, 3), celsius),
-            voltages_v=np.full((4, 2), 3.7),
-        )
-    )
+from cab_stage import cut_off, frame_bytes
 
 
 async def seen(condition, what: str, seconds: float = 20.0):
@@ -46,25 +31,7 @@ async def seen(condition, what: str, seconds: float = 20.0):
 def vehicle(start_broker, free_port, tmp_path):
     """Settings of a gateway whose uplink leads nowhere, and its vehicle's broker."""
     local = start_broker("mosquitto", "local")
-    script = tmp_path / "siren.py"
-    script.write_text(f"import sys; open({str(tmp_path / 'heard')!r}, 'a').write(sys.argv[1] + ' ')")
-    page = f"127.0.0.1:{free_port()}"
-    config = tmp_path / "packwatch.toml"
-    config.write_text(
-        f"""
-data_dir = "{tmp_path / "data"}"
-[mqtt]
-address = "127.0.0.1:{free_port()}"
-[gateway]
-gateway_id = "truck"
-[gateway.local]
-address = "{local.access.host}:{local.access.port}"
-[gateway.cab]
-siren_command = ["{sys.executable}", "-I", "-S", "{script}"]
-page = "{page}"
-emergency_number = "+13035550100"
-"""
-    )
+    page, config = cut_off(tmp_path, local, free_port)
     return local, page, config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import threading
@@ -183,6 +184,18 @@ def phone(browser: Any) -> Iterator[Any]:
     yield open_one
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[[Any, str], None]:
+    """`picture(page, "name")`: kept where PACKWATCH_PICTURES names a folder, for people to look at."""
+    folder = os.environ.get("PACKWATCH_PICTURES")
+
+    def take(page: Any, name: str) -> None:
+        if folder is not None:
+            page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+    return take
 
 
 @pytest.fixture(scope="session")
