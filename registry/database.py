@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from sqlalchemy import URL, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from registry.errors import ConflictError, NotFoundError, RefusedError, UnavailableError, UnusableError
 from registry.migrations.upgrade import upgrade
@@ -139,6 +140,8 @@ def _sqlite_engine(address: URL) -> Engine:
     except OSError as error:
         raise UnusableError(f"the registry's file {path} cannot be opened: {error.strerror}") from error
     engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+    # New rows go in one statement instead of one each: SQLite numbers them in the order in which they stand in it.
+    engine.dialect.insertmanyvalues_implicit_sentinel = InsertmanyvaluesSentinelOpts.ANY_AUTOINCREMENT
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from registry.audit import append
 from registry.database import Database
@@ -146,11 +146,22 @@ class Incidents(Database):
 
         Raises NotFoundError.
         """
+        return self.events_of_cases([incident_id])[incident_id]
 
-        def work(session: Session) -> tuple[CaseEvent, ...]:
-            _known(session, incident_id)
-            found = [*_alert_happenings(session, incident_id), *_incident_happenings(session, incident_id)]
-            return tuple(sorted(found, key=lambda each: (each.at, list(CaseEventKind).index(each.kind))))
+    def events_of_cases(self, incident_ids: Sequence[str]) -> dict[str, tuple[CaseEvent, ...]]:
+        """Of each incident, as `case_events`. Raises NotFoundError."""
+
+        def work(session: Session) -> dict[str, tuple[CaseEvent, ...]]:
+            known = session.scalars(select(Incident.incident_id).where(Incident.incident_id.in_(incident_ids)))
+            found: dict[str, list[CaseEvent]] = {incident_id: [] for incident_id in known}
+            for incident_id in incident_ids:
+                if incident_id not in found:
+                    raise NotFoundError(f"the registry knows no incident {incident_id!r}")
+            for incident_id, event in _alert_happenings(session, incident_ids):
+                found[incident_id].append(event)
+            for incident_id, event in _incident_happenings(session, incident_ids):
+                found[incident_id].append(event)
+            return {incident_id: tuple(sorted(events, key=_in_order)) for incident_id, events in found.items()}
 
         return self._read(work)
 
@@ -166,38 +177,54 @@ _ACTS = frozenset({"comment", "act", f"call {CallOutcome.ANSWERED}"})
 """To take an incident on, to hand it over, or to call in vain does nothing about the fire yet."""
 
 
-def _alert_happenings(session: Session, incident_id: str) -> Iterator[CaseEvent]:
+def _in_order(event: CaseEvent) -> tuple[datetime, int]:
+    return event.at, list(CaseEventKind).index(event.kind)
+
+
+def _alert_happenings(session: Session, incident_ids: Sequence[str]) -> Iterator[tuple[str, CaseEvent]]:
     query = (
-        select(AlertEvent, Alert)
+        select(
+            IncidentAlert.incident_id,
+            AlertEvent.at,
+            AlertEvent.action,
+            AlertEvent.actor_role,
+            AlertEvent.level,
+            Alert.kind,
+            func.coalesce(Alert.pack_id, Alert.unit_id, Alert.gateway_id).label("subject"),
+        )
         .join(Alert, Alert.alert_id == AlertEvent.alert_id)
         .join(IncidentAlert, IncidentAlert.alert_id == Alert.alert_id)
-        .where(IncidentAlert.incident_id == incident_id, AlertEvent.action.in_([*RISES, "acknowledge"]))
+        .where(IncidentAlert.incident_id.in_(incident_ids), AlertEvent.action.in_([*RISES, "acknowledge"]))
         .order_by(AlertEvent.id)
     )
-    for event, alert in session.execute(query):
-        rises = event.action in RISES
-        yield CaseEvent(
-            at=event.at,
-            kind=CaseEventKind.RAISED if rises else CaseEventKind.ACKNOWLEDGED,
-            role=None if rises else event.actor_role or Role.DISPATCHER,
-            level=_paged_level(alert.kind, event.level),
-            pack_id=alert.pack_id or alert.unit_id or alert.gateway_id,
+    for row in session.execute(query):
+        rises = row.action in RISES
+        yield (
+            row.incident_id,
+            CaseEvent(
+                at=row.at,
+                kind=CaseEventKind.RAISED if rises else CaseEventKind.ACKNOWLEDGED,
+                role=None if rises else row.actor_role or Role.DISPATCHER,
+                level=paged_level(row.kind, row.level),
+                pack_id=row.subject,
+            ),
         )
 
 
-def _incident_happenings(session: Session, incident_id: str) -> Iterator[CaseEvent]:
+def _incident_happenings(session: Session, incident_ids: Sequence[str]) -> Iterator[tuple[str, CaseEvent]]:
     query = (
         select(IncidentEvent)
-        .where(IncidentEvent.incident_id == incident_id, IncidentEvent.action.in_([*_ACTS, "close"]))
+        .where(IncidentEvent.incident_id.in_(incident_ids), IncidentEvent.action.in_([*_ACTS, "close"]))
         .order_by(IncidentEvent.id)
     )
     for event in session.scalars(query):
         kind = CaseEventKind.CLOSED if event.action == "close" else CaseEventKind.ACTED
         if kind is CaseEventKind.ACTED and event.actor_role is None:
             continue
-        yield CaseEvent(at=event.at, kind=kind, role=event.actor_role, level=event.level, pack_id=None)
+        role, level = event.actor_role, event.level
+        yield event.incident_id, CaseEvent(at=event.at, kind=kind, role=role, level=level, pack_id=None)
 
 
-def _paged_level(kind: AlertKind, level: Level) -> Level:
+def paged_level(kind: AlertKind, level: Level) -> Level:
     """A vehicle that is lost while a pack was suspicious is paged as `critical` is: nobody can see what comes next."""
     return Level.CRITICAL if kind is AlertKind.COVERAGE and level.rank >= Level.WARNING.rank else level

@@ -127,20 +127,18 @@ class Outbox(Database):
         def work(session: Session) -> tuple[Handover, ...]:
             query = select(Page.recipient_id, Page.channel).where(*due).distinct()
             free = [lane for row in session.execute(query) if (lane := (row.recipient_id, row.channel)) not in busy]
-            taken = []
-            actions: list[Action] = []
-            stories: dict[str, Story] = {}
-            for recipient_id, channel in sorted(free)[:lanes]:
-                pages = _next_message(session, [*due, Page.recipient_id == recipient_id, Page.channel == channel])
-                if not pages:
-                    continue
-                for page in pages:
-                    actions.append(_take(session, page, holder, now, now + answer_within))
-                    if page.case_id is not None and page.case_id not in stories:
-                        stories[page.case_id] = _story(session, page.case_id)
-                taken.append(_handover(session, recipient_id, channel, tuple(pages), stories))
+            taken: list[tuple[str, Channel, tuple[Page, ...]]] = []
+            with session.no_autoflush:  # pages change once, all in one statement
+                for recipient_id, channel in sorted(free)[:lanes]:
+                    pages = _next_message(session, [*due, Page.recipient_id == recipient_id, Page.channel == channel])
+                    if pages:
+                        taken.append((recipient_id, channel, tuple(pages)))
+            every = [page for _, _, pages in taken for page in pages]
+            actions = [_take(session, page, holder, now, now + answer_within) for page in every]
+            stories = _stories(session, {page.case_id for page in every if page.case_id is not None})
+            handovers = tuple(_handover(session, *each, stories) for each in taken)
             append(session, actions)
-            return tuple(taken)
+            return handovers
 
         return self._write(work)
 
@@ -207,7 +205,7 @@ class Outbox(Database):
         def work(session: Session) -> Story:
             if session.get(Incident, case_id) is None:
                 raise NotFoundError(f"the registry knows no incident {case_id!r}")
-            return _story(session, case_id)
+            return _stories(session, {case_id})[case_id]
 
         return self._read(work)
 
@@ -384,20 +382,38 @@ def _handover(
     )
 
 
-def _story(session: Session, case_id: str) -> Story:
-    alerts = session.scalars(
-        select(Alert)
-        .join(IncidentAlert, IncidentAlert.alert_id == Alert.alert_id)
-        .where(IncidentAlert.incident_id == case_id)
+def _stories(session: Session, case_ids: Collection[str]) -> dict[str, Story]:
+    """Of each case, by its id."""
+    if not case_ids:
+        return {}
+    incidents = session.scalars(select(Incident).where(Incident.incident_id.in_(case_ids))).all()
+    alerts: dict[str, list[Alert]] = {incident.incident_id: [] for incident in incidents}
+    of_cases = (
+        select(IncidentAlert.incident_id, Alert)
+        .join(Alert, Alert.alert_id == IncidentAlert.alert_id)
+        .where(IncidentAlert.incident_id.in_(case_ids))
         .order_by(Alert.raised_at, Alert.alert_id)
-    ).all()
-    incident = session.get_one(Incident, case_id)
-    gateways = {alert.gateway_id for alert in alerts if alert.gateway_id is not None}
-    vehicles = session.scalars(
-        select(Vehicle)
+    )
+    for incident_id, alert in session.execute(of_cases):
+        alerts[incident_id].append(alert)
+    gateways = {alert.gateway_id for mine in alerts.values() for alert in mine if alert.gateway_id is not None}
+    about = {incident.vehicle_id for incident in incidents if incident.vehicle_id is not None}
+    carrying = (
+        select(Gateway.gateway_id, Vehicle)
+        .select_from(Vehicle)
         .outerjoin(Gateway, Gateway.vehicle_id == Vehicle.vehicle_id)
-        .where(or_(Gateway.gateway_id.in_(gateways), Vehicle.vehicle_id == incident.vehicle_id))
-        .distinct()
+        .where(or_(Gateway.gateway_id.in_(gateways), Vehicle.vehicle_id.in_(about)))
         .order_by(Vehicle.vehicle_id)
-    ).all()
-    return Story(incident=incident, alerts=tuple(alerts), vehicles=tuple(vehicles))
+    )
+    vehicles = [(gateway_id, vehicle) for gateway_id, vehicle in session.execute(carrying)]
+    return {incident.incident_id: _story(incident, alerts[incident.incident_id], vehicles) for incident in incidents}
+
+
+def _story(incident: Incident, alerts: Sequence[Alert], vehicles: Sequence[tuple[str | None, Vehicle]]) -> Story:
+    gateways = {alert.gateway_id for alert in alerts if alert.gateway_id is not None}
+    mine = {
+        vehicle.vehicle_id: vehicle
+        for gateway_id, vehicle in vehicles
+        if gateway_id in gateways or vehicle.vehicle_id == incident.vehicle_id
+    }
+    return Story(incident=incident, alerts=tuple(alerts), vehicles=tuple(mine.values()))

@@ -20,7 +20,7 @@ from alerts.escalation_kinds import (
 )
 from registry.incidents import CaseEventKind
 from registry.kinds import Level
-from registry.paging import FLAGGED, SHOWN, Decision, PageDraft
+from registry.paging_facts import FLAGGED, SHOWN, Decision, PageDraft
 from registry.paging_kinds import Channel, PageKind
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from alerts.escalation_kinds import Happening, Page, Policy
     from registry.kinds import Role
-    from registry.paging import CaseFacts
+    from registry.paging_facts import CaseFacts
     from registry.paging_records import CaseHappening, CaseRecipient
 
 TOLD_KINDS = frozenset({CaseEventKind.RAISED, CaseEventKind.ACKNOWLEDGED, CaseEventKind.ACTED, CaseEventKind.CLOSED})
@@ -36,7 +36,7 @@ TOLD_KINDS = frozenset({CaseEventKind.RAISED, CaseEventKind.ACKNOWLEDGED, CaseEv
 _TICK = timedelta(milliseconds=1)
 
 
-def decide(facts: CaseFacts, policy: Policy = CRITICAL_POLICY) -> Decision:
+def decide(facts: CaseFacts, policy: Policy = CRITICAL_POLICY, *, tell_systems: bool = True) -> Decision:
     """What is due, by the policy; and what other systems are to be told."""
     case = Case(
         id=facts.case_id,
@@ -45,7 +45,7 @@ def decide(facts: CaseFacts, policy: Policy = CRITICAL_POLICY) -> Decision:
     )
     plan = escalation.plan(case, facts.now.timestamp(), policy)
     drafts = [_draft(page) for page in plan.pages]
-    drafts += _told(facts, policy)
+    drafts += _told(facts, policy) if tell_systems else ()
     return Decision(
         pages=tuple(drafts),
         notices=tuple(notice.text for notice in plan.notices),

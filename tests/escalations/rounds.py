@@ -28,7 +28,7 @@ from receivers import Arrival, http_receiver
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from registry.paging import CaseFacts
+    from registry.paging_facts import CaseFacts
     from registry.paging_records import Page
     from registry.records import Alert
     from registry.registry import Registry
