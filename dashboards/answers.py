@@ -20,6 +20,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
     404: {"model": Problem, "description": "There is no such thing"},
     409: {"model": Problem, "description": "Somebody was faster, or a rule forbids it"},
     410: {"model": Problem, "description": "The link is over"},
+    413: {"model": Problem, "description": "It is larger than what is taken"},
     422: {"model": Problem, "description": "The request makes no sense"},
     429: {"model": Problem, "description": "Too many failed tries"},
     503: {"model": Problem, "description": "Not now; try again later"},

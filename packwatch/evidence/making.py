@@ -140,7 +140,7 @@ def _about(case: CaseFile, notes: list[str], by: str) -> dict[str, object]:
         "packs": [pack.pack_id for pack in case.packs],
         "from": case.start.isoformat(),
         "to": case.end.isoformat(),
-        "made_by": by,
+        "made_by": next((name for account_id, name, _ in case.people if account_id == by), by),
         "notes": notes,
     }
 

@@ -96,7 +96,7 @@ class History:
 
     def __init__(self, store: DuckDBStore) -> None:
         self._store = store
-        self.latest_at, self.read = store.latest_at, store.read
+        self.latest_at, self.read, self.positions = store.latest_at, store.read, store.positions
 
     def export(self, spans: Any, path: Path, file_format: str) -> object:
         return self._store.export([UnitSpan(*span) for span in spans], path, ExportFormat(file_format))

@@ -84,7 +84,7 @@ def heat(store: DuckDBStore, *, minutes: int = 90, until_ms: int = NOW_MS) -> No
     batch = SampleBatch(
         unit_id="unit-1",
         boot_id="1-a",
-        frame=1,
+        frame=until_ms // 1000,
         provenance=Provenance.MEASURED,
         sampled_at_ms=at_ms,
         time_uncertainty_s=0.1,
