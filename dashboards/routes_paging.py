@@ -1,5 +1,6 @@
 """Paging: receipts from devices and providers, whom to page, rosters, guardians, drills, and what is missing."""
 
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,7 +24,8 @@ from dashboards.paging_rows import gap_row, guardian_row, page_row, recipient_ro
 from dashboards.sessions import Person, reader
 from registry.accounts import account_actor
 from registry.errors import ConflictError, RefusedError
-from registry.kinds import AlertState
+from registry.gathering import RISES
+from registry.kinds import AlertState, Role
 from registry.paging_kinds import Channel, PageKind, PageState
 from registry.paging_records import Page, Recipient
 from registry.receipt_tokens import is_receipt_token
@@ -257,16 +259,22 @@ def _note(house: Context, message_id: str, state: PageState, device: str) -> tup
 
 
 async def _acknowledge(house: Context, pages: tuple[Page, ...]) -> None:
-    """The recipient answered: acknowledge, in the role of each page, what stands in its incident."""
-    for case_id, role, recipient_id in dict.fromkeys(
-        (page.case_id, page.role, page.recipient_id) for page in pages if page.kind is PageKind.ALERT
-    ):
-        if case_id is None or role is None:
-            continue
+    """The recipient answered: acknowledge, in the role of each page, what its message told of.
+
+    What rose after that nobody has seen yet, however late the answer comes, or comes again.
+    """
+    told: dict[tuple[str, Role, str], datetime] = {}
+    for page in pages:
+        if page.kind is PageKind.ALERT and page.case_id and page.role and page.handed_over_at:
+            key = (page.case_id, page.role, page.recipient_id)
+            told[key] = max(page.handed_over_at, told.get(key, page.handed_over_at))
+    for (case_id, role, recipient_id), told_at in told.items():
         story = await to_thread.run_sync(house.registry.story, case_id)
         known: KnownRecipient = await to_thread.run_sync(house.registry.recipient, recipient_id, house.now())
         for alert in story.alerts:
             if alert.state is AlertState.CLOSED or role in (alert.acknowledged_roles or ()):
+                continue
+            if await to_thread.run_sync(_rose_at, house, alert.alert_id) > told_at:
                 continue
             try:
                 await house.alert_desk.acknowledge(
@@ -279,6 +287,11 @@ async def _acknowledge(house: Context, pages: tuple[Page, ...]) -> None:
                 )
             except (RefusedError, ConflictError):
                 continue  # it rose meanwhile, and is paged anew; or somebody was faster
+
+
+def _rose_at(house: Context, alert_id: str) -> datetime:
+    """When an alert was last raised, rose, or was hot again."""
+    return max(event.at for event in house.registry.alert_events(alert_id) if event.action in RISES)
 
 
 def _manages(account: Account) -> None:

@@ -10,7 +10,7 @@ import pytest
 from alerts.grouping import gathering
 from alerts.paging.outbox import decide
 from registry.audit import PROGRAM
-from registry.kinds import Level, Role
+from registry.kinds import AlertState, Level, Role
 from registry.paging_kinds import Channel, PageState
 from registry.paging_records import Recipient
 from registry.receipt_tokens import receipt_token
@@ -75,6 +75,31 @@ async def test_a_key_pressed_in_a_call_shows_and_acknowledges_in_the_role_of_its
     assert registry.pages()[0].state is PageState.ACKNOWLEDGED
     steps = [event for event in registry.alert_events(alert.alert_id) if event.action.startswith("acknowledge")]
     assert [(step.actor, step.comment) for step in steps] == [("Ana", "answered a page")]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["replayed", "pressed late"])
+async def test_an_answer_acknowledges_what_its_message_told_of_and_nothing_that_rose_since(
+    stranger: httpx.AsyncClient, registry: Registry, paged: tuple[Alert, Page], clock: Any, *, before: bool
+) -> None:
+    alert, page = paged
+    url, headers, pressed = (
+        f"/api/telephony/{page.message_id}",
+        bearer_of(page.message_id or ""),
+        {"event": "key", "key": "1"},
+    )
+    if before:
+        assert (await stranger.post(url, json=pressed, headers=headers)).status_code == 204
+        assert registry.alert(alert.alert_id).acknowledged_roles == ["dispatcher"]
+    clock.ms += 60_000
+    kept = registry.alert(alert.alert_id)
+    version, kept.level, kept.peak_level = kept.version, Level.RUNAWAY, Level.RUNAWAY
+    kept.state, kept.acknowledged_roles = AlertState.RAISED, []
+    event = AlertEvent(
+        alert_id=kept.alert_id, at=clock.now, action="worsen", to_state=AlertState.RAISED, level=Level.RUNAWAY
+    )
+    registry.change_alert(kept, event, version)
+    assert (await stranger.post(url, json=pressed, headers=headers)).status_code == 204
+    assert registry.alert(alert.alert_id).acknowledged_roles == []
 
 
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic {token}"])
