@@ -46,13 +46,14 @@ screenshots: install-dev ## Take the pictures of the pages in docs/images
 	@scripts/test-servers
 	@$(BIN)/python scripts/screenshots.py
 
-bench: install-dev ## Measure the main job, ingest, the alert core and a long outage; results go to bench/*.json
+bench: install-dev ## Measure the main job, ingest, the alert core, a long outage and the screens; results go to bench/*.json
 	@scripts/test-servers
 	@$(BIN)/python bench/main_job.py
 	@$(BIN)/python bench/ingest.py
 	@$(BIN)/python bench/alert_core.py
 	@$(BIN)/python bench/detector.py
 	@$(BIN)/python bench/outage.py
+	@$(BIN)/python bench/dashboards.py
 
 detection: install-dev ## Score the detector on simulated and measured packs; writes bench/detection.json and docs/detection.md
 	@$(BIN)/python bench/detection.py
