@@ -22,6 +22,7 @@ from registry.records import AlertEvent
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from alerts.paging.standby import Standby
     from registry.registry import Registry
 
 UNSAVED_CHANGES_KEPT = 10_000
@@ -54,11 +55,14 @@ class Backlog:
         registry: Registry,
         *,
         refused: Callable[[Entry], Awaitable[None]],
+        standby: Standby | None = None,
         kept: int = UNSAVED_CHANGES_KEPT,
         retry_s: float = RETRY_S,
     ) -> None:
+        """`standby`: who pages while the registry is away, and tells it first what was sent."""
         self._registry = registry
         self._refused = refused
+        self._standby = standby
         self._kept = kept
         self._retry_s = retry_s
         self._waiting: deque[Entry] = deque()
@@ -90,6 +94,8 @@ class Backlog:
             return waiting
         entry = self._newest[alert_id] = Entry(change=change)
         self._waiting.append(entry)
+        if self._standby is not None:
+            self._standby.observe(entry)
         self._woken.set()
         return entry
 
@@ -135,7 +141,7 @@ class Backlog:
             if self._newest.get(entry.change.alert.alert_id) is entry:
                 del self._newest[entry.change.alert.alert_id]
         try:
-            await asyncio.to_thread(_save, self._registry, [entry.change for entry in entries])
+            await self._save([entry.change for entry in entries])
         except (UnavailableError, UnusableError) as error:
             if not self.away:
                 self._log.warning("registry_away", waiting=len(self._waiting), reason=str(error))
@@ -155,6 +161,13 @@ class Backlog:
             self.saved += entry.refusal is None
             entry.done.set()
         return True
+
+    async def _save(self, changes: Sequence[AlertChange]) -> None:
+        if self._standby is not None:
+            await self._standby.ready()
+        await asyncio.to_thread(_save, self._registry, changes)
+        if self._standby is not None:
+            self._standby.saved()
 
     async def _refuse(self, entry: Entry, error: RegistryError) -> None:
         self.refusals += 1
@@ -185,10 +198,11 @@ def _step(change: AlertChange) -> AlertStep:
 
 def _is_kept(registry: Registry, change: AlertChange) -> bool:
     """Whether the alert's history has this very step: its version may be a later one by now, of the same try."""
-    return any(_mark(event) == _mark(change.event) for event in registry.alert_events(change.alert.alert_id))
+    return any(event_mark(event) == event_mark(change.event) for event in registry.alert_events(change.alert.alert_id))
 
 
-def _mark(event: AlertEvent) -> tuple[object, ...]:
+def event_mark(event: AlertEvent) -> tuple[object, ...]:
+    """What tells a step from any other of its alert."""
     return (event.at, event.action, event.from_state, event.to_state, event.level, event.actor, event.sampled_at)
 
 

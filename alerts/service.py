@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alerts.history import SampleHistory
+    from alerts.paging.standby import Standby
     from alerts.rules_file import LoadedRules
     from registry.enrolment import Assignment
     from registry.kinds import PackClass
@@ -115,11 +116,13 @@ class AlertService:
         snapshot_every_s: float = SNAPSHOT_EVERY_S,
         history: SampleHistory | None = None,
         command: Callable[[str, bytes], Awaitable[None]] | None = None,
+        standby: Standby | None = None,
     ) -> None:
         """`fleets`: those whose stream it gets, empty = all. Another worker watches the others, and their alerts.
 
         `rules` None: the shipped ones. `snapshot_path`: where the engine's state outlives the program; `history`: where
         samples are that came after it. `command` sends a Sparkplug command to a vehicle; None: they are told nothing.
+        `standby` pages while the registry is away; None: nobody does.
         """
         self._registry = registry
         self._fleets = frozenset(fleets)
@@ -134,7 +137,7 @@ class AlertService:
         self._instruments_due_ms = 0
         self._on_board = OnBoardWatch()
         self._command = command
-        self._backlog = Backlog(registry, refused=self._look_again)
+        self._backlog = Backlog(registry, refused=self._look_again, standby=standby)
         self._teller = Teller(
             self._backlog, publish=publish, listeners=listeners, incidents_of=registry.incidents_of_alerts
         )

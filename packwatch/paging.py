@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,15 @@ from alerts.paging.desk import Desk
 from alerts.paging.drilling import Drilling
 from alerts.paging.drills import DrillPolicy
 from alerts.paging.sender import Sender
+from alerts.paging.standby import Standby
 from packwatch.data_dir import lease_holder
+from registry.errors import UnusableError
 from registry.paging_kinds import Channel
+from registry.stand_in import StandIn
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
+    from pathlib import Path
 
     import httpx
 
@@ -33,10 +39,17 @@ if TYPE_CHECKING:
     from registry.registry import Registry
 
 
+STANDBY_FILE = "standby.sqlite"
+"""The copy from which people are paged while the registry is away."""
+THREADS = 64
+"""**Assumed**: more calls than wait at once for a registry that does not answer; the copy needs some as well."""
+
+
 async def build_paging(
     settings: Settings, credentials: Credentials, *, registry: Registry, publisher: Publisher, house: AsyncExitStack
-) -> tuple[Desk, Sender]:
+) -> tuple[Desk, Sender, Standby]:
     """What `up` and `alerts` run alike."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="packwatch"))
     client = await house.enter_async_context(http_client())
     chat = Chat()
     house.callback(chat.close)
@@ -47,16 +60,37 @@ async def build_paging(
         Channel.MQTT: Mqtt(publisher.publish),
         **_configured(settings, credentials, client),
     }
-    sender = Sender(
+    copy = await asyncio.to_thread(_open_copy, settings.data_dir / STANDBY_FILE)
+    house.callback(copy.close)
+    holder, base_url, secret = lease_holder(settings.data_dir), settings.base_url(), credentials.session_key
+    simulated = settings.paging.simulated
+    standby = Standby(
         registry,
+        copy,
         channels,
-        holder=lease_holder(settings.data_dir),
-        base_url=settings.base_url(),
-        receipt_secret=credentials.session_key,
         now=_now,
+        holder=holder,
+        base_url=base_url,
+        receipt_secret=secret,
+        after_s=settings.paging.without_registry_after_s,
+        fleets=settings.groups,
+        page_simulated=simulated,
     )
-    desk = Desk(registry, now=_now, queued=sender.wake, page_simulated=settings.paging.simulated)
-    return desk, sender
+    sender = Sender(
+        registry, channels, holder=holder, base_url=base_url, receipt_secret=secret, now=_now, standby=standby
+    )
+    desk = Desk(registry, now=_now, queued=sender.wake, page_simulated=simulated, standby=standby)
+    return desk, sender, standby
+
+
+def _open_copy(path: Path) -> StandIn:
+    """A file that is none is made anew: it is a copy."""
+    url = f"sqlite:///{path}"
+    try:
+        return StandIn.open(url)
+    except UnusableError:
+        path.unlink(missing_ok=True)
+        return StandIn.open(url)
 
 
 def build_drilling(settings: Settings, *, registry: Registry, sender: Sender) -> Drilling | None:

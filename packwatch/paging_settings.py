@@ -80,6 +80,8 @@ class PagingSection(BaseModel):
     """Where recipients reach the pages, for links and receipts; left out, http:// and the address above."""
     simulated: bool = False
     """Page people about simulated and replayed packs as well; each message then says so."""
+    without_registry_after_s: float = Field(default=10.0, ge=3.0, le=600.0)
+    """How long the registry may be silent before people are paged from the copy of it in the data directory."""
     mail: MailSection = MailSection()
     """The relay for e-mail."""
     push: PushSection = PushSection()

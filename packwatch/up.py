@@ -74,7 +74,9 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             tunnels=read_tunnels(settings),
             forecast_s=lambda unit_id: alerts.forecast_s(unit_id),  # noqa: PLW0108  the engine comes after the board
         )
-        desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
+        desk, sender, standby = await build_paging(
+            settings, credentials, registry=registry, publisher=publisher, house=house
+        )
         crew = Crew()
         house.push_async_callback(crew.dismiss)
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
@@ -88,6 +90,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
             snapshot_every_s=settings.snapshot_s,
             history=StoredSamples(store),
             command=publisher.command,
+            standby=standby,
         )
         directory = Directory(registry)
         ingest = IngestService(
@@ -125,6 +128,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         )
         web = WebServer(app, listener, shutdown=shutdown)
         await directory.refresh()
+        await standby.recover()
         await alerts.restore()
         await keeper.prepare()
         claim = await asyncio.to_thread(ensure_administrator, registry, datetime.now(UTC))
@@ -135,6 +139,7 @@ async def run_up(settings: Settings, *, demo: bool, announce: Callable[[str], No
         crew.start("alerts", alerts.run())
         crew.start("sender", sender.run())
         crew.start("paging", desk.run())
+        crew.start("standby", standby.run())
         if drilling := build_drilling(settings, registry=registry, sender=sender):
             crew.start("drills", drilling.run())
         crew.start("rules", rules.run(alerts.use_rules))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -182,6 +182,11 @@ def _whereabouts(session: Session, alerts: Sequence[Alert]) -> dict[str, Whereab
     return found
 
 
+def _incident_id(alert_id: str) -> str:
+    """An incident is named after the alert that opens it: a copy that pages without the registry names it alike."""
+    return uuid5(NAMESPACE_URL, f"packwatch/incident/{alert_id}").hex
+
+
 def _joined(
     scene: _Scene, alert: Alert, event: AlertEvent, gathering: Gathering, vehicle_id: str | None
 ) -> list[Action]:
@@ -189,7 +194,7 @@ def _joined(
     actions: list[Action] = []
     if incident is None:
         incident = Incident(
-            incident_id=uuid4().hex,
+            incident_id=_incident_id(alert.alert_id),
             fleet_id=alert.fleet_id,
             vehicle_id=vehicle_id,
             cause=gathering.cause,

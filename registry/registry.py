@@ -10,6 +10,7 @@ from registry.accounts import Accounts
 from registry.alert_log import AlertLog
 from registry.audit import AuditLog
 from registry.case_files import CaseFiles
+from registry.copies import Copies
 from registry.devices import Devices
 from registry.drills import Drills
 from registry.duties import Duties
@@ -47,5 +48,6 @@ class Registry(
     Reviews,
     CaseFiles,
     Devices,
+    Copies,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from alerts.escalation_kinds import Policy
+    from alerts.paging.standby import Standby
     from registry.records import Alert
     from registry.registry import Registry
 
@@ -48,9 +49,14 @@ class Desk:
         queued: Callable[[], None],
         policy: Policy = CRITICAL_POLICY,
         page_simulated: bool = False,
+        standby: Standby | None = None,
     ) -> None:
-        """`queued` is called when there are new pages. `page_simulated`: what was not measured is paged too."""
+        """`queued` is called when there are new pages. `page_simulated`: what was not measured is paged too.
+
+        `standby`: who pages while the registry is away, and tells it first what was sent.
+        """
         self._registry = registry
+        self._standby = standby
         self._now = now
         self._queued = queued
         self._policy = policy
@@ -88,6 +94,8 @@ class Desk:
 
     async def look(self) -> int:
         """Plan what has news or is due; returns how many pages are new. Raises RegistryError."""
+        if self._standby is not None:
+            await self._standby.ready()
         if self._seen is None:
             seen, _ = await asyncio.to_thread(self._registry.audit_end)
             cases = await asyncio.to_thread(self._registry.cases_to_plan)
@@ -98,8 +106,14 @@ class Desk:
         unique = list(dict.fromkeys(cases))
         for first in range(0, len(unique), CASES_TOGETHER):
             new += await asyncio.to_thread(self._plan, unique[first : first + CASES_TOGETHER])
+            self._tell_standby()
         self._seen = seen  # only now: what failed is looked at again
+        self._tell_standby()
         return new
+
+    def _tell_standby(self) -> None:
+        if self._standby is not None:
+            self._standby.looked()
 
     def _plan(self, case_ids: Sequence[str]) -> int:
         new = self._registry.plan_cases(

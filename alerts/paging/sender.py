@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from alerts.paging.channels.contract import PageChannel, Taken
+    from alerts.paging.standby import Standby
     from registry.paging_kinds import Channel
     from registry.paging_records import Page
     from registry.registry import Registry
@@ -54,8 +55,13 @@ class Sender:
         receipt_secret: str,
         now: Callable[[], datetime],
         texts: Texts | None = None,
+        standby: Standby | None = None,
+        paused: bool = False,
     ) -> None:
-        """`holder` names this installation: after a restart it knows its own pages by it."""
+        """`holder` names this installation: after a restart it knows its own pages by it.
+
+        `standby`: who pages while the registry is away, and tells it first what was sent. `paused`: until `resume`.
+        """
         self._registry = registry
         self._channels = channels
         self._holder = holder
@@ -68,6 +74,9 @@ class Sender:
         self._settled: set[Lane] = set()
         self._unsettled = asyncio.Event()
         self._woken = asyncio.Event()
+        self._standby = standby
+        self._paused = paused
+        self._taking = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log = structlog.get_logger("packwatch.paging")
 
@@ -76,6 +85,16 @@ class Sender:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._woken.set)
 
+    async def pause(self) -> None:
+        """Take nothing more; what is in hand goes on."""
+        async with self._taking:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Take again what is due."""
+        self._paused = False
+        self._woken.set()
+
     async def run(self) -> None:
         """Hand over what is due, until cancelled."""
         self._loop = asyncio.get_running_loop()
@@ -83,8 +102,9 @@ class Sender:
         try:
             await self._retried(lambda: self._registry.recover_pages(self._holder, self._now()))
             while True:
-                if len(self._busy) < LANES_AT_ONCE:
-                    await self._take()
+                async with self._taking:
+                    if len(self._busy) < LANES_AT_ONCE and not self._paused:
+                        await self._take()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._woken.wait()
@@ -99,6 +119,8 @@ class Sender:
 
     async def _take(self) -> None:
         try:
+            if self._standby is not None:
+                await self._standby.ready()
             taken = await asyncio.to_thread(
                 self._registry.take_pages,
                 self._holder,
@@ -110,6 +132,8 @@ class Sender:
         except RegistryError as error:
             self._log.warning("pages_not_taken", reason=str(error))
             return
+        if self._standby is not None:
+            self._standby.took([page.key for handover in taken for page in handover.pages])
         for handover in taken:
             task = asyncio.create_task(self._go(handover), name=f"paging: {handover.lane}")
             self._busy[handover.lane] = task

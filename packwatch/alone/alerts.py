@@ -36,7 +36,9 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         rules = RulesKeeper(path=settings.rules_path(), registry=registry)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         credentials = Credentials(settings.data_dir / "credentials")
-        desk, sender = await build_paging(settings, credentials, registry=registry, publisher=publisher, house=house)
+        desk, sender, standby = await build_paging(
+            settings, credentials, registry=registry, publisher=publisher, house=house
+        )
         crew = Crew()
         house.push_async_callback(crew.dismiss)
         source = await asyncio.to_thread(_open_history, settings)
@@ -52,7 +54,9 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
             snapshot_every_s=settings.snapshot_s,
             history=None if source is None else StoredSamples(source),
             command=publisher.command,
+            standby=standby,
         )
+        await standby.recover()
         await alerts.restore()
         directory = Directory(registry)
         await directory.refresh()
@@ -62,6 +66,7 @@ async def run_alerts(settings: Settings, *, announce: Callable[[str], None]) -> 
         crew.start("alerts", alerts.run())
         crew.start("sender", sender.run())
         crew.start("paging", desk.run())
+        crew.start("standby", standby.run())
         if drilling := build_drilling(settings, registry=registry, sender=sender):
             crew.start("drills", drilling.run())
         crew.start("rules", rules.run(alerts.use_rules))
