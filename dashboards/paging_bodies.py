@@ -23,6 +23,8 @@ class CallReport(Model):
 
     event: Literal["answered", "delivered", "key", "failed"]
     key: Annotated[str | None, Field(max_length=1, examples=["1"])] = None
+    reason: Annotated[str | None, Field(max_length=200, examples=["busy"])] = None
+    """Why it failed."""
 
 
 class WayBody(Model):

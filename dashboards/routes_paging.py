@@ -1,6 +1,7 @@
 """Paging: receipts from devices and providers, whom to page, rosters, guardians, drills, and what is missing."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -73,7 +74,11 @@ async def receipt(message_id: MessageId, body: Receipt, house: House) -> Respons
 )
 async def telephony(message_id: MessageId, body: CallReport, house: House) -> Response:
     """A provider says what came of a call or text message: answered counts as shown, key 1 acknowledges."""
-    if body.event == "failed" or (body.event == "key" and body.key != "1"):
+    if body.event == "failed":
+        why = f"the provider says that it failed: {body.reason or 'it does not say why'}"
+        await to_thread.run_sync(partial(house.registry.note_failure, message_id, house.now(), why=why))
+        return Response(status_code=204)
+    if body.event == "key" and body.key != "1":
         return Response(status_code=204)
     state = PageState.ACKNOWLEDGED if body.event == "key" else PageState.SHOWN
     pages = await to_thread.run_sync(_note, house, message_id, state, "telephony")

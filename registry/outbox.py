@@ -1,4 +1,4 @@
-"""The outbox: pages are taken from it, handed over, and settled; receipts from devices come in.
+"""The outbox: pages are taken from it, handed over, and settled.
 
 A page that was taken by a sender which then ended is taken again: its channel may have had it, so `may_repeat`.
 """
@@ -14,10 +14,9 @@ from sqlalchemy import or_, select, update
 from registry.audit import Action, Actor, append
 from registry.audit_records import ActorKind
 from registry.database import Database
-from registry.drill_records import Drill, DrillState, drill_of_page, proves
 from registry.errors import NotFoundError
 from registry.incident_records import Incident, IncidentAlert
-from registry.paging_kinds import Channel, PageKind, PageState
+from registry.paging_kinds import Channel, PageState
 from registry.paging_records import BoardHeartbeat, Page, PageEvent, PushDevice, Recipient, RecipientChannel
 from registry.records import Alert, Gateway, Vehicle
 
@@ -166,23 +165,6 @@ class Outbox(Database):
 
         self._write(work)
 
-    def note_receipt(self, message_id: str, state: PageState, now: datetime, *, device: str) -> tuple[Page, ...]:
-        """A recipient's device says that it showed a message, or that the recipient answered it.
-
-        Returns the message's pages. The same again changes nothing. Raises NotFoundError.
-        """
-
-        def work(session: Session) -> tuple[Page, ...]:
-            mine = select(Page).where(Page.message_id == message_id).order_by(Page.key)
-            pages = session.scalars(mine.with_for_update()).all()
-            if not pages:
-                raise NotFoundError("there is no such message")
-            actions = [action for page in pages for action in _receive(session, page, state, now, device)]
-            append(session, actions)
-            return tuple(pages)
-
-        return self._write(work)
-
     def pages(
         self, *, case_id: str | None = None, recipient_id: str | None = None, limit: int = 1000
     ) -> tuple[Page, ...]:
@@ -293,27 +275,6 @@ def _settle(session: Session, page: Page, outcome: Outcome, now: datetime) -> It
     yield page_action(session, page, state, now, outcome.detail)
 
 
-def _receive(session: Session, page: Page, state: PageState, now: datetime, device: str) -> Iterator[Action]:
-    before = (page.shown_at, page.acknowledged_at)
-    if page.shown_at is None:
-        page.shown_at = now
-        if page.state is not PageState.ACKNOWLEDGED:
-            page.state, page.next_at = PageState.SHOWN, None
-        yield page_action(session, page, PageState.SHOWN, now, device, by=ActorKind.DEVICE)
-    if state is PageState.ACKNOWLEDGED and page.acknowledged_at is None:
-        page.acknowledged_at, page.state = now, PageState.ACKNOWLEDGED
-        yield page_action(session, page, PageState.ACKNOWLEDGED, now, device, by=ActorKind.DEVICE)
-    if before != (page.shown_at, page.acknowledged_at) and proves(page.channel, page.state):
-        yield from _prove(session, page, now)
-
-
-def _way(session: Session, page: Page) -> RecipientChannel | None:
-    query = select(RecipientChannel).where(
-        RecipientChannel.recipient_id == page.recipient_id, RecipientChannel.channel == page.channel
-    )
-    return session.scalars(query).one_or_none()
-
-
 def _note_health(way: RecipientChannel | None, outcome: Outcome, now: datetime) -> None:
     """A way works, or has failed since its first failure."""
     if way is None:
@@ -322,26 +283,6 @@ def _note_health(way: RecipientChannel | None, outcome: Outcome, now: datetime) 
         way.failed_at = way.failed_why = None
     elif way.failed_at is None:
         way.failed_at, way.failed_why = now, outcome.detail
-
-
-def _prove(session: Session, page: Page, now: datetime) -> Iterator[Action]:
-    """It arrived: the way works, and the drill, where it was one, has told what it was to tell."""
-    way = _way(session, page)
-    if way is not None:
-        way.tested_at, way.failed_at, way.failed_why = now, None, None
-    drill = session.get(Drill, drill_of_page(page.key)) if page.kind is PageKind.DRILL else None
-    if drill is None or drill.state is DrillState.PROVED:
-        return
-    late = "" if drill.state is DrillState.RUNNING else f", after it was {drill.state}"
-    drill.state, drill.ended_at, drill.proved_on = DrillState.PROVED, now, page.channel
-    drill.why = f"answered on {page.channel}{late}"
-    yield Action(
-        actor=Actor(kind=ActorKind.DEVICE, id=f"{page.channel}/{page.recipient_id}", role=page.role),
-        action="drill proved",
-        subject=f"drill/{drill.drill_id}",
-        at=now,
-        detail={"why": drill.why},
-    )
 
 
 def _device_action(device: PushDevice, action: str, at: datetime) -> Action:

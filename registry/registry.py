@@ -22,6 +22,7 @@ from registry.outbox import Outbox
 from registry.paging import Paging
 from registry.quarantine import Quarantine
 from registry.reachability import Reachability
+from registry.receipts import Receipts
 from registry.recipients import Recipients
 from registry.reviews import Reviews
 from registry.rules_log import RulesLog
@@ -33,6 +34,7 @@ class Registry(
     AlertLog,
     Paging,
     Outbox,
+    Receipts,
     Recipients,
     Reachability,
     Incidents,

@@ -102,6 +102,23 @@ async def test_an_answer_acknowledges_what_its_message_told_of_and_nothing_that_
     assert registry.alert(alert.alert_id).acknowledged_roles == []
 
 
+async def test_a_call_that_failed_is_kept_with_its_reason_and_its_way_counts_as_failed(
+    stranger: httpx.AsyncClient, registry: Registry, paged: tuple[Alert, Page], clock: Any
+) -> None:
+    _, page = paged
+    url, headers = f"/api/telephony/{page.message_id}", bearer_of(page.message_id or "")
+    failed = {"event": "failed", "reason": "no such number"}
+    assert (await stranger.post(url, json=failed, headers=headers)).status_code == 204
+    (kept,) = registry.pages()
+    assert (kept.state, kept.why) == (PageState.FAILED, "the provider says that it failed: no such number")
+    assert registry.judge_reachability(clock.now) == ("ana",)
+    assert "no such number" in (registry.recipient("ana", clock.now).recipient.unreachable_why or "")
+    assert (await stranger.post(url, json={"event": "key", "key": "1"}, headers=headers)).status_code == 204
+    assert registry.judge_reachability(clock.now) == ("ana",)  # it arrived all the same
+    assert (await stranger.post(url, json=failed, headers=headers)).status_code == 204
+    assert registry.pages()[0].state is PageState.ACKNOWLEDGED
+
+
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic {token}"])
 async def test_a_receipt_without_the_message_s_own_token_is_refused(
     stranger: httpx.AsyncClient, registry: Registry, paged: tuple[Alert, Page], token: str
