@@ -14,6 +14,7 @@ test.each([
   ["/emergency/a%20b", { page: "unknown" }],
   ["/drivers", { page: "drivers" }],
   ["/devices", { page: "devices" }],
+  ["/people", { page: "people" }],
   ["/intake", { page: "intake" }],
   ["/sign-in", { page: "sign-in" }],
   ["/claim", { page: "claim" }],

@@ -7,6 +7,7 @@ export type Route =
   | { readonly page: "alert"; readonly alertId: string }
   | { readonly page: "drivers" }
   | { readonly page: "devices" }
+  | { readonly page: "people" }
   | { readonly page: "intake" }
   | { readonly page: "sign-in" }
   | { readonly page: "claim" }
@@ -31,6 +32,7 @@ export function parseRoute(path: string): Route {
   if (
     first === "drivers" ||
     first === "devices" ||
+    first === "people" ||
     first === "intake" ||
     first === "sign-in" ||
     first === "claim"

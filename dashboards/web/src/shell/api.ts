@@ -16,6 +16,7 @@ import type {
 import type { CallTo, CriticalMinute, Outcome } from "../core/minute";
 import type { OwnDevices } from "../core/push";
 import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
+import type { Drill, Recipient } from "../pages/people/contract";
 import type { PagingState } from "./paging.svelte";
 import type { DutyChecklist, DutyStep, EmergencySheet } from "../sheet/contract";
 
@@ -62,6 +63,9 @@ export const api = {
       why: sounding ? null : "its sound is off",
     }),
   boardShown: (messageId: string): Promise<unknown> => post(`/api/board/shown/${messageId}`, {}),
+  recipients: (): Promise<Recipient[]> => get("/api/recipients"),
+  drills: (recipientId: string): Promise<Drill[]> =>
+    get(`/api/recipients/${encodeURIComponent(recipientId)}/drills`),
   devices: (): Promise<OwnDevices> => get("/api/push/devices"),
   addDevice: (subscription: object): Promise<OwnDevices> => post("/api/push/devices", subscription),
   removeDevice: (deviceId: string): Promise<OwnDevices> => call("DELETE", `/api/push/devices/${deviceId}`),
