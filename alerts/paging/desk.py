@@ -32,7 +32,7 @@ LOOK_EVERY_S = 0.5
 at once."""
 JUDGE_EVERY_S = 15.0
 """s between looks at who can be reached."""
-CASES_TOGETHER = 20
+CASES_TOGETHER = 64
 """**Assumed**: incidents planned in one transaction, some 0.1 s; pages of the first ones go out meanwhile."""
 RETRY_S = 0.5
 """s between tries while the registry is away."""
@@ -95,7 +95,7 @@ class Desk:
     async def look(self) -> int:
         """Plan what has news or is due; returns how many pages are new. Raises RegistryError."""
         if self._standby is not None:
-            await self._standby.ready()
+            await self._standby.ready_to_page()
         if self._seen is None:
             seen, _ = await asyncio.to_thread(self._registry.audit_end)
             cases = await asyncio.to_thread(self._registry.cases_to_plan)

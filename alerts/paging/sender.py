@@ -120,7 +120,7 @@ class Sender:
     async def _take(self) -> None:
         try:
             if self._standby is not None:
-                await self._standby.ready()
+                await self._standby.ready_to_page()
             taken = await asyncio.to_thread(
                 self._registry.take_pages,
                 self._holder,

@@ -50,8 +50,10 @@ LEARN_EVERY_S = 1.0
 """**Assumed**: s between looks for what the copy lacks."""
 LEARN_PART = 0.1
 """**Assumed**: of the time at most is spent on copying: paging itself needs the processor."""
-CASES_TOGETHER = 20
-"""**Assumed**: incidents copied, or planned, in one transaction, some 0.1 s."""
+COPIED_TOGETHER = 5
+"""**Assumed**: incidents copied in one transaction: with 16 packs each some 0.1 s."""
+PLANNED_TOGETHER = 20
+"""**Assumed**: incidents planned in one transaction, some 0.1 s."""
 STEPS_KEPT_S = 60.0
 """**Assumed**: s for which a step that the registry has is kept here: longer than the copy is behind."""
 STALLED_S = 2.0
@@ -123,8 +125,14 @@ class Standby:
         """The registry's own sender has these pages."""
         self._taken.update(dict.fromkeys(keys, time.monotonic()))
 
+    async def ready_to_page(self) -> None:
+        """To be awaited before pages are planned or taken in the registry. Raises RegistryError: not yet."""
+        if self.paging and not self._all_saved():
+            raise UnavailableError("people are paged from the copy until the registry has all that happened meanwhile")
+        await self.ready()
+
     async def ready(self) -> None:
-        """To be awaited before anything is saved, planned or taken in the registry. Raises RegistryError: not yet."""
+        """To be awaited before steps are saved in the registry. Raises RegistryError: not yet."""
         if not self.paging:
             return
         async with self._entering:
@@ -179,7 +187,7 @@ class Standby:
         news = self._registry.copy_news(end, self._revision)
         self._wanted += sorted(set(news.cases).difference(self._wanted))
         directory = self._registry.directory_rows() if news.directory else None
-        together = [self._wanted[i] for i in range(min(CASES_TOGETHER, len(self._wanted)))]
+        together = [self._wanted[i] for i in range(min(COPIED_TOGETHER, len(self._wanted)))]
         rows = self._registry.case_rows(together, self._fleets) if together else None
         with self._turn:
             if self.paging:
@@ -203,12 +211,15 @@ class Standby:
             try:
                 if self._is_away(now_s):
                     await self._page()
-                elif self.paging and all(each.entry.done.is_set() for each in self._passed):
+                elif self.paging and self._all_saved():
                     await self._end()
             except RegistryError as error:
                 self._log.warning("standby_not_done", reason=str(error))
             due_s = time.monotonic() + LOOK_EVERY_S
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _all_saved(self) -> bool:
+        return all(each.entry.done.is_set() for each in self._passed)
 
     def _forget(self, until_s: float) -> None:
         while self._passed and self._passed[0].entry.done.is_set() and self._passed[0].since_s < until_s:
@@ -246,7 +257,6 @@ class Standby:
         with self._turn:
             self.paging = True
         now = self._now()  # all that was passed on up to here is known below
-        self._copy.leave_pages(list(self._taken))
         for passed in list(self._passed):
             if not passed.kept_here:
                 self._keep(passed.entry.change)
@@ -257,14 +267,15 @@ class Standby:
         else:
             self._seen, news = self._copy.case_news(self._seen)
             cases = (*news, *self._copy.cases_due(now))
-        for first in range(0, len(cases), CASES_TOGETHER):
+        for first in range(0, len(cases), PLANNED_TOGETHER):
             self._copy.plan_cases(
-                list(dict.fromkeys(cases[first : first + CASES_TOGETHER])),
+                list(dict.fromkeys(cases[first : first + PLANNED_TOGETHER])),
                 now,
                 partial(decide, policy=self._policy, tell_systems=False),  # their keys have the registry's numbers
                 from_level=self._policy.from_level,
                 provenances=self._provenances,
             )
+        self._copy.leave_pages(list(self._taken))
 
     def _keep(self, change: AlertChange) -> None:
         """As the registry will keep it; a step that it refuses, the copy refuses for the same reason."""
@@ -313,6 +324,8 @@ class Standby:
     def _begin_anew(self) -> None:
         with self._turn:
             self._copy.forget_cases()
+            for passed in list(self._passed):
+                passed.kept_here = False
             self._seen, self._revision = None, -1
             self.paging = False
 

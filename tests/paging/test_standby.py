@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alerts.paging import standby
 from registry.kinds import Role
 from registry.paging_kinds import Channel, PageState
 from registry.recipients import Way
@@ -107,6 +108,27 @@ async def test_an_escalation_under_way_goes_on_and_an_acknowledgement_counts(
         assert (len(box.mails), len(receiver.arrivals)) == (1, 2)
         assert [page.may_repeat for page in away.pages()] == [False, False, False]
         assert away.alert(alert.alert_id).acknowledged_by == "Ana"
+
+
+async def test_what_the_registrys_sender_had_taken_is_not_sent_again_by_a_copy_that_is_behind(
+    postgres: Postgres, away: Registry, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(away, clock)
+    road.enrol("pack-1")
+    async with mail_server(free_port()) as box, http_receiver(free_port()) as receiver:
+        road.person("ana", Role.DISPATCHER, mail_way("ana@carrier.example"))
+        road.person("sue", Role.SAFETY_LEAD, hook(receiver.port))
+        monkeypatch.setattr(standby, "LEARN_EVERY_S", 60)
+        async with watch(away, tmp_path / "copy.sqlite", box.port, clock) as house:
+            house.raised("pack-1")
+            await until(lambda: [page.state for page in away.pages()] == [PageState.ACCEPTED])
+            postgres.stop()
+            clock.forward(61)
+            await until(lambda: len(receiver.arrivals) == 1)
+            postgres.start()
+            await until(lambda: not house.standby.paging)
+        assert [page.may_repeat for page in away.pages()] == [False, False]
+    assert len(box.mails) == 1
 
 
 async def test_a_registry_that_hangs_counts_as_away(
