@@ -178,19 +178,19 @@ class Standby:
 
     def _copy_news(self) -> None:
         """Copy what is new, so much at a time."""
-        began_s = time.monotonic()
-        if self._revision < 0:
+        began_s, revision = time.monotonic(), self._revision
+        if revision < 0:
             end, _ = self._registry.audit_end()
             self._wanted = deque(self._registry.cases_to_copy(self._now(), self._fleets))
         else:
             end = self._log_end
-        news = self._registry.copy_news(end, self._revision)
+        news = self._registry.copy_news(end, revision)
         self._wanted += sorted(set(news.cases).difference(self._wanted))
         directory = self._registry.directory_rows() if news.directory else None
         together = [self._wanted[i] for i in range(min(COPIED_TOGETHER, len(self._wanted)))]
         rows = self._registry.case_rows(together, self._fleets) if together else None
         with self._turn:
-            if self.paging:
+            if self.paging or self._revision != revision:  # the copy began anew meanwhile
                 return
             if directory is not None:
                 self._copy.learn_directory(directory)
