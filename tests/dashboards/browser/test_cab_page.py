@@ -113,6 +113,7 @@ def test_in_the_cab_the_page_tells_heat_grey_and_the_word_of_the_driver_without_
     page.get_by_test_id("acknowledge").click()
     held = said(Stage.HELD, Situation.PARKED, Language.EN)[0]
     expect(page.get_by_test_id("sentence")).to_have_text(held)
+    expect(page.get_by_text("Dispatch hears of it once there is a network.")).to_be_visible()
     page.wait_for_function("() => window.tones.at(-1) === 1320")
     eventually(lambda: vehicle.sounds[-1] == "chirp", what="the siren to fall to a chirp")
 

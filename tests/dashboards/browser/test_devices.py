@@ -3,6 +3,7 @@
 A browser's own push service cannot be reached from a test: the subscription is made up here, with real keys, in page
 and service worker alike. All else is real.
 """
+# ruff: noqa: PLR0917 - fixtures come by name
 
 from __future__ import annotations
 
@@ -84,7 +85,7 @@ def deliver(page: Any, service: Any, registry: Any, recipient_id: str, *, scope:
     devtools.send("ServiceWorker.deliverPushMessage", sent)
 
 
-def test_a_driver_turns_alarms_on_tries_them_and_turns_them_off(truck, phone, registry, clock, violations):
+def test_a_driver_turns_alarms_on_tries_them_and_turns_them_off(truck, phone, registry, clock, violations, picture):
     truck.parks()
     page = phone()
     page.add_init_script(made_up_subscription())
@@ -109,6 +110,8 @@ def test_a_driver_turns_alarms_on_tries_them_and_turns_them_off(truck, phone, re
     for language in Language:
         page.get_by_test_id(f"language-{language}").click()
         assert violations(page) == []
+        box.scroll_into_view_if_needed()
+        picture(page, f"phone-alarms-{language}")
     page.reload()
     box.locator("summary").click()
     expect(box).to_have_attribute("data-state", "on")  # it lasts
@@ -144,7 +147,7 @@ def test_what_stands_in_the_way_is_said_with_how_to_undo_it(truck, phone, violat
     expect(page.get_by_test_id("push-state")).to_contain_text("Add to Home Screen")
 
 
-def test_a_dispatcher_sees_proves_and_removes_their_own_devices(truck, browser, registry, clock, violations):
+def test_a_dispatcher_sees_proves_and_removes_their_own_devices(truck, browser, registry, clock, violations, picture):
     account = registry.create_account(name="ana", display_name="Ana", role="dispatcher", now=clock.now)
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-US", timezone_id="UTC")
     context.add_init_script(made_up_subscription())
@@ -172,6 +175,7 @@ def test_a_dispatcher_sees_proves_and_removes_their_own_devices(truck, browser, 
     shown = "navigator.serviceWorker.ready.then(at => at.getNotifications()).then(all => all[0].body)"
     assert page.evaluate(shown) == "No pack is concerned."
     assert violations(page) == []
+    picture(page, "devices-390")
     page.get_by_test_id("push-off").click()
     expect(page.get_by_text("None of yours is subscribed.")).to_be_visible()
     expect(page.get_by_test_id("devices")).to_have_attribute("data-state", "off")
@@ -179,7 +183,7 @@ def test_a_dispatcher_sees_proves_and_removes_their_own_devices(truck, browser, 
 
 
 def test_a_driver_accepts_or_declines_a_guardianship_when_parked_in_one_touch(
-    truck, phone, registry, clock, violations
+    truck, phone, registry, clock, violations, picture
 ):
     recipient_id = recipient_of_trip(truck.trip)
     registry.propose_guardian("truck-1", recipient_id, clock.now, proposed_by="Ana")
@@ -192,6 +196,7 @@ def test_a_driver_accepts_or_declines_a_guardianship_when_parked_in_one_touch(
     asked = page.get_by_test_id("guardianship")
     expect(asked).to_contain_text("Ana asks: will you be called first about Truck 1?")
     assert violations(page) == []
+    picture(page, "guardianship")
     page.get_by_test_id("guardian-accept").click()
     expect(page.get_by_test_id("guardian-told")).to_contain_text("Ask dispatch for a test call")
 

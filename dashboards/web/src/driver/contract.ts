@@ -7,6 +7,9 @@ export type Stage = "normal" | "watch" | "warning" | "critical" | "runaway" | "h
 
 export type Situation = "driving" | "tunnel" | "parked" | "sleeping" | "loading" | "dropped";
 
+/** The trip of the page that the vehicle's own gateway serves: dispatch may not hear of what is pressed there yet. */
+export const ON_BOARD = "vehicle";
+
 export interface TripState {
   now_ms: number;
   trip_id: string;
