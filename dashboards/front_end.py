@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-PAGES = re.compile(r"|packs/[^/]+|emergency/[^/]+|alerts/[^/]+|drivers|people|devices|intake|sign-in|claim")
+PAGES = re.compile(
+    r"|packs/[^/]+|emergency/[^/]+|alerts/[^/]+|review(/[^/]+)?|drivers|people|devices|intake|sign-in|claim"
+)
 """The paths that the front end routes by itself; it is one page, whatever the path."""
 PAGES_APART = {"t": "driver.html", "sheet": "sheet.html", "d": "drill.html"}
 """The driver's page, the emergency sheet and the answer to a drill: small pages of their own, opened by a link."""
