@@ -29,6 +29,7 @@ from dashboards import (
     routes_packs,
     routes_paging,
     routes_review,
+    routes_search,
     routes_session,
     routes_timeline,
     routes_trip,
@@ -40,7 +41,7 @@ from dashboards.context import Context
 from dashboards.counties import Counties
 from dashboards.front_end import FrontEnd
 from dashboards.guard import Guard
-from dashboards.map_source import MapSource
+from dashboards.map_source import BASE_MAP, MapSource
 from dashboards.sessions import LIFETIME_S, SignedOut
 from dashboards.signed_links import SignedLinks
 from dashboards.stream import Broadcast
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases, ReviewHouse
+    from dashboards.ports import AlertDesk, Enroller, Expectations, HistoryReader, IncidentDesk, Phrases, ReviewHouse
     from registry.paging_kinds import Channel
     from registry.registry import Registry
 
@@ -76,6 +77,7 @@ _TAGS = [
     {"name": "review", "description": "What happened, what was found, who signed it, and the evidence."},
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
+    {"name": "search", "description": "Over history: trips of a pack, incidents of a chemistry, hot packs."},
     {"name": "emergency", "description": "Whom to call, the sheet for responders, reports to authorities."},
     {"name": "paging", "description": "Who is told, on which way, and whether it arrived."},
     {"name": "intake", "description": "What could not be taken, and why."},
@@ -96,6 +98,7 @@ def create_app(
     alert_desk: AlertDesk,
     incident_desk: IncidentDesk,
     review: ReviewHouse | None = None,
+    expectations: Expectations | None = None,
     enroller: Enroller | None,
     phrases: Phrases,
     session_secret: str,
@@ -105,7 +108,7 @@ def create_app(
     static_dir: Path = STATIC_DIR,
     county_numbers: Path | None = None,
     own_us_rules: Path | None = None,
-    map_source: MapSource = MapSource(),
+    map_source: MapSource = BASE_MAP,
     push_key: str | None = None,
     check_address: Callable[[Channel, str], str] = lambda _channel, address: address,
     https: bool = False,
@@ -134,9 +137,7 @@ def create_app(
         redoc_url=None,
         max_body_size=BODY_MAX_BYTES,
         middleware=[
-            Middleware(
-                Guard, allowed_hosts=(*LOOPBACK_NAMES, *allowed_hosts), map_origins=map_source.origins()
-            ),
+            Middleware(Guard, allowed_hosts=(*LOOPBACK_NAMES, *allowed_hosts), map_origins=map_source.origins()),
             Middleware(
                 SessionMiddleware,
                 secret_key=session_secret,
@@ -155,6 +156,7 @@ def create_app(
         alert_desk=alert_desk,
         incident_desk=incident_desk,
         review=review,
+        expectations=expectations,
         enroller=enroller,
         now_ms=now_ms,
         health=health,
@@ -184,6 +186,7 @@ def create_app(
         routes_board,
         routes_map,
         routes_packs,
+        routes_search,
         routes_alerts,
         routes_minute,
         routes_incidents,

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from dashboards.accounts import Passwords
 from dashboards.board import LiveBoard
-from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, ReviewHouse
+from dashboards.ports import AlertDesk, Enroller, Expectations, HistoryReader, IncidentDesk, ReviewHouse
 from dashboards.throttle import SignInThrottle
 from dashboards.trips import TripHouse
 from registry.registry import Registry
@@ -33,6 +33,8 @@ class Context:
     incident_desk: IncidentDesk
     review: ReviewHouse | None
     """None: this process has no place for reviews' files."""
+    expectations: Expectations | None
+    """None: this process judges nothing again."""
     enroller: Enroller | None
     """None: this process has no broker accounts to give."""
     now_ms: Callable[[], int]

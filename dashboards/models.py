@@ -279,6 +279,48 @@ class PackSeries(Model):
     provenance: list[Provenance]
 
 
+class PackJudgement(Model):
+    """What the detector makes of a pack's samples by the rules in force, or of the means of their buckets."""
+
+    from_ms: Milliseconds
+    to_ms: Milliseconds
+    unit_id: str | None
+    """null: no unit watched the pack in that time."""
+    rules_version: int | None
+    t_ms: list[int]
+    level: list[Level]
+    """Of the evidence alone; ceilings are apart."""
+    expected: list[list[float | None]]
+    """degC, for each probe at each time: the median of the others and what is usual for this one."""
+    above_others: list[list[float | None]]
+    """degC, for each probe: how far it stands above that, smoothed."""
+    above_others_sigmas: list[list[float | None]]
+    """The same in what is usual between the probes of this pack."""
+
+
+class TripOfPack(Model):
+    """A trip of a vehicle that carried the pack."""
+
+    trip_id: str
+    vehicle_id: str
+    driver_name: str
+    opened_at_ms: int
+    closed_at_ms: int | None
+
+
+class HotPack(Model):
+    """A pack that was hotter than asked for."""
+
+    pack_id: str
+    hottest_c: float
+    day_ms: int
+    """When its hottest day begins, UTC."""
+    days: int
+    """On how many days it was that hot."""
+    unit_id: str
+    """Which measured it."""
+
+
 class AlertEvent(Model):
     """One step in an alert's life."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from registry.enrolment import Enrolment
     from registry.incident_records import Incident
     from registry.kinds import CallOutcome, CallTo
-    from registry.records import Alert
+    from registry.records import Alert, Pack
     from registry.response_kinds import Language, Situation, Stage
     from registry.roles import Hand
     from telemetry.samples import PositionFix, Provenance
@@ -82,8 +82,39 @@ class HistoryReader(Protocol):
     def positions(self, gateway_id: str, start_ms: int, end_ms: int) -> Sequence[PositionFix]:
         """Where a vehicle was, oldest first."""
 
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> Sequence[tuple[str, int, float]]:
+        """Units' days (UTC) with a temperature above `above_c`, hottest first: unit, when the day begins, hottest degC.
+
+        Days that begin in the span; they stay when their samples are deleted.
+        """
+
     def export(self, spans: Sequence[Span], path: Path, file_format: FileFormat) -> object:
         """Write the spans' samples to `path`, ordered by time, in constant memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """What the detector made of one unit's samples, or of the means of their buckets: n of them, T probes."""
+
+    unit_id: str
+    rules_version: int
+    at_ms: NDArray[np.int64]
+    """(n,) UTC."""
+    levels: Sequence[str]
+    """(n,) what the evidence holds; ceilings are apart."""
+    expected_c: NDArray[np.float32]
+    """(n, T) the median of the other probes and what is usual for this one; NaN = unknown."""
+    above_others_c: NDArray[np.float32]
+    """(n, T) how far the probe stands above that, smoothed."""
+    above_others_sigmas: NDArray[np.float32]
+    """(n, T) the same in what is usual between the probes of this pack."""
+
+
+class Expectations(Protocol):
+    """What the rules in force expect of each probe. Blocks, and may be called from any thread."""
+
+    def judge(self, pack: Pack | None, span: Span, points: int) -> Judged:
+        """Judge the span's samples once more, or at most so many means of them. `pack` None: nobody registered it."""
 
 
 class EvidenceMaker(Protocol):

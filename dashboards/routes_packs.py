@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from fastapi import Path as PathParameter
@@ -14,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.context import Context, House
-from dashboards.models import PackDetail, PackRecord, PackSeries
+from dashboards.models import PackDetail, PackJudgement, PackRecord, PackSeries
 from dashboards.pack_history import read_pack
 from dashboards.ports import FileFormat, Span
 from dashboards.rows import alert_row
@@ -79,6 +80,49 @@ def series(
     spans = _unit_spans(house, pack_id, start_ms, end_ms)
     found = read_pack(house.history, spans, points=points, labels=house.board.channel_labels)
     return json_answer({"from_ms": start_ms, "to_ms": end_ms, **found})
+
+
+@router.get(
+    "/packs/{pack_id}/judgement",
+    operation_id="getPackJudgement",
+    response_model=PackJudgement,
+    responses=problems(404, 422, 503),
+    dependencies=[Depends(only_known_parameters)],
+)
+def judgement(
+    pack_id: PackKey,
+    house: House,
+    from_ms: Instant | None = None,
+    to_ms: Instant | None = None,
+    points: Annotated[int, Query(ge=1, le=1500)] = 1000,
+) -> Response:
+    """What is expected of each probe, and how far it stands off, by the rules in force; the last hour by default.
+
+    Judged are the samples, or the means of at most `points` buckets, after six hours before them: of the unit that
+    watched the pack last in that time.
+    """
+    if house.expectations is None:
+        raise HTTPException(503, "This process judges no samples again.")
+    start_ms, end_ms = _span(from_ms, to_ms, house, default_ms=DEFAULT_SPAN_MS)
+    spans = _unit_spans(house, pack_id, start_ms, end_ms)
+    answer: dict[str, object] = {"from_ms": start_ms, "to_ms": end_ms}
+    if not spans:
+        empty = dict.fromkeys(("t_ms", "level", "expected", "above_others", "above_others_sigmas"), ())
+        return json_answer({**answer, "unit_id": None, "rules_version": None, **empty})
+    pack = None if pack_id.startswith(UNIT_PREFIX) else house.registry.pack(pack_id)
+    judged = house.expectations.judge(pack, max(spans, key=lambda span: span[2]), points)
+    return json_answer(
+        answer
+        | {
+            "unit_id": judged.unit_id,
+            "rules_version": judged.rules_version,
+            "t_ms": judged.at_ms,
+            "level": judged.levels,
+            "expected": np.ascontiguousarray(judged.expected_c.T),
+            "above_others": np.ascontiguousarray(judged.above_others_c.T),
+            "above_others_sigmas": np.ascontiguousarray(judged.above_others_sigmas.T),
+        }
+    )
 
 
 @router.get(

@@ -13,6 +13,7 @@ from ingest.stores.contract import (
     Band,
     ExportFormat,
     ExportSummary,
+    HotDay,
     Series,
     StoreUnavailableError,
     UnitSpan,
@@ -104,6 +105,10 @@ class PagesHistory:
         """As TelemetryStore.positions."""
         return self._source.positions(gateway_id, start_ms, end_ms)
 
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> tuple[HotDay, ...]:
+        """As TelemetryStore.hot_days."""
+        return self._source.hot_days(above_c, start_ms, end_ms, limit)
+
     def export(self, spans: Sequence[tuple[str, int, int]], path: Path, file_format: str) -> ExportSummary:
         """As TelemetryStore.export, with plain tuples and words."""
         return self._source.export([UnitSpan(*span) for span in spans], path, ExportFormat(file_format))
@@ -131,6 +136,11 @@ class RemoteHistory:
         """As TelemetryStore.positions."""
         query: dict[str, str | int] = {"gateway_id": gateway_id, "start_ms": start_ms, "end_ms": end_ms}
         return tuple(PositionFix(**fix) for fix in self._get("/history/positions", query).json())
+
+    def hot_days(self, above_c: float, start_ms: int, end_ms: int, limit: int) -> tuple[HotDay, ...]:
+        """As TelemetryStore.hot_days."""
+        query: dict[str, Any] = {"above_c": above_c, "start_ms": start_ms, "end_ms": end_ms, "limit": limit}
+        return tuple(HotDay(*day) for day in self._get("/history/hot-days", query).json())
 
     def export(self, spans: Sequence[UnitSpan], path: Path, file_format: ExportFormat) -> ExportSummary:
         """As TelemetryStore.export."""

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from ingest.stores.contract import ExportFormat, StoreError, UnitSpan
+from ingest.stores.contract import ExportFormat, HotDay, StoreError, UnitSpan
 from packwatch.history import SUMMARY_HEADER, encode_series
 from telemetry.samples import PositionFix  # noqa: TC001 - FastAPI reads the annotation
 
@@ -28,7 +28,7 @@ class ExportRequest(BaseModel):
     file_format: ExportFormat
 
 
-def history_app(store: TelemetryStore, token: str) -> FastAPI:
+def history_app(store: TelemetryStore, token: str) -> FastAPI:  # noqa: C901 - one function a path
     """The store's reading side. Every path but /healthz asks for `Authorization: Bearer <token>`."""
     app = FastAPI(title="Packwatch history", openapi_url=None, docs_url=None, redoc_url=None)
 
@@ -52,6 +52,12 @@ def history_app(store: TelemetryStore, token: str) -> FastAPI:
     @app.get("/history/latest", dependencies=[Depends(authorised)])
     def latest(unit_id: str) -> dict[str, int | None]:
         return {"at_ms": store.latest_at(unit_id)}
+
+    @app.get("/history/hot-days", dependencies=[Depends(authorised)])
+    def hot_days(
+        above_c: float, start_ms: int, end_ms: int, limit: Annotated[int, Query(ge=1, le=100_000)]
+    ) -> list[HotDay]:
+        return list(store.hot_days(above_c, start_ms, end_ms, limit))
 
     @app.get("/history/positions", dependencies=[Depends(authorised)])
     def positions(gateway_id: str, start_ms: int, end_ms: int) -> list[PositionFix]:

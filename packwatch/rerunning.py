@@ -151,7 +151,7 @@ def _layout(pack: Pack, batch: SampleBatch, interval_s: float) -> _Layout:
 def _rows(batch: SampleBatch, widths: tuple[int, int]) -> Rows:
     """A batch's rows in which something was measured, in the width of the pack's first batch."""
     temperatures_c, voltages_v = (
-        _fitted(values, width) for values, width in zip((batch.temperatures_c, batch.voltages_v), widths, strict=True)
+        fitted(values, width) for values, width in zip((batch.temperatures_c, batch.voltages_v), widths, strict=True)
     )
     present = np.isfinite(temperatures_c).any(axis=1) | np.isfinite(voltages_v).any(axis=1)
 
@@ -170,7 +170,7 @@ def _rows(batch: SampleBatch, widths: tuple[int, int]) -> Rows:
     )
 
 
-def _fitted(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def fitted(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """(n, width): columns beyond are left out, missing ones are NaN."""
     fitted = np.full((len(values), width), np.nan, np.float32)
     shared = min(width, values.shape[1])

@@ -26,6 +26,7 @@ from registry.receipts import Receipts
 from registry.recipients import Recipients
 from registry.reviews import Reviews
 from registry.rules_log import RulesLog
+from registry.searches import Searches
 from registry.trips import Trips
 
 
@@ -51,5 +52,6 @@ class Registry(
     CaseFiles,
     Devices,
     Copies,
+    Searches,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

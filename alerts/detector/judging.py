@@ -286,6 +286,7 @@ def _copy(c: Columns) -> Columns:
 def _explain(values: dict[str, NDArray[np.float32]], c: Columns, rules: DetectorRules, at: Any, n: int) -> None:
     scale = scale_c(c, rules.spatial)
     told = {
+        "expected_c": c.base_c[:, None] + c.offset_c + c.jump_c,
         "above_others_c": c.short_c,
         "above_others_sigmas": c.short_c / scale,
         "quick_c": c.quick_c,

@@ -97,6 +97,7 @@ class History:
     def __init__(self, store: DuckDBStore) -> None:
         self._store = store
         self.latest_at, self.read, self.positions = store.latest_at, store.read, store.positions
+        self.hot_days = store.hot_days
 
     def export(self, spans: Any, path: Path, file_format: str) -> object:
         return self._store.export([UnitSpan(*span) for span in spans], path, ExportFormat(file_format))
