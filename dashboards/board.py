@@ -247,6 +247,10 @@ class LiveBoard:
         numbered = enumerate(unit.assignment.voltage_kinds, start=1)
         return (unit.assignment.temperature_labels, [f"{kind} {column}" for column, kind in numbered])
 
+    def trail(self, gateway_id: str) -> list[tuple[int, float, float]]:
+        """Where the gateway's vehicle was lately: time, longitude, latitude, oldest first. From any thread."""
+        return list(self._vehicles.trails.of(gateway_id))
+
     def vehicle_name(self, gateway_id: str | None) -> str | None:
         """The vehicle that carries the gateway now. May be asked from any thread."""
         vehicle = self._vehicles.of(gateway_id)

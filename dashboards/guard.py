@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,8 +74,13 @@ def cross_site_refusal(method: str, headers: Mapping[str, str]) -> str | None:
 class Guard:
     """ASGI middleware, outermost: refuses foreign hosts and forged requests, and adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str], map_origins: Sequence[str] = ()) -> None:
+        """map_origins: where browsers may get the map's style and tiles from."""
         self._app = app
+        policy = SECURITY_HEADERS["content-security-policy"]
+        for directive in ("img-src 'self' data:", "connect-src 'self'"):
+            policy = policy.replace(directive, " ".join((directive, *map_origins)))
+        self._headers = SECURITY_HEADERS | {"content-security-policy": policy}
         self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +91,7 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             await send(message)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.motion import step
 from dashboards.rows import VehicleRow
+from dashboards.trails import Trails
 from dashboards.tunnels import Tunnels
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ ONLINE_WITHIN_MS = 60_000
 class Vehicles:
     """Names come from the registry, fixes and signs of life from the wire; rows are made when somebody looks."""
 
-    __slots__ = ("_fixes", "_heard_ms", "_motions", "_moved", "_names", "_passages", "_tunnels", "rows")
+    __slots__ = ("_fixes", "_heard_ms", "_motions", "_moved", "_names", "_passages", "_tunnels", "rows", "trails")
 
     def __init__(self, tunnels: Tunnels | None = None) -> None:
         self.rows: dict[str, VehicleRow] = {}
+        self.trails = Trails()
         self._names: dict[str, tuple[str, str]] = {}
         self._fixes: dict[str, PositionFix] = {}
         self._motions: dict[str, Motion] = {}
@@ -55,6 +57,7 @@ class Vehicles:
         if known is not None and fix.fixed_at_ms < known.fixed_at_ms:
             return False
         self._fixes[fix.gateway_id] = fix
+        self.trails.add(fix)
         self._motions[fix.gateway_id] = step(self._motions.get(fix.gateway_id), fix)
         self._moved.add(fix.gateway_id)
         return True

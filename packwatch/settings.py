@@ -239,6 +239,8 @@ class Settings(BaseSettings):
     """The rules by which alerts are raised; left out, rules.toml in the data directory, else the shipped rules."""
     snapshot_s: float = Field(default=60.0, ge=1.0, le=3600.0)
     """Seconds between snapshots of what the alert engine has learnt, which lie in the data directory."""
+    map: MapSection = MapSection()
+    """What lies under the vehicles on the board's map."""
     store: StoreSection = StoreSection()
     """The time-series store."""
     gateway: GatewaySection = GatewaySection()

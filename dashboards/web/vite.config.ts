@@ -7,19 +7,27 @@ import { defineConfig } from "vitest/config";
 
 import { mockApi } from "./dev/mock.ts";
 
-/** The outlines of US counties, by which the service tells whose 911 centre a place belongs to. */
-function counties(): Plugin {
+/** Outlines beside the pages: the service tells by counties whose 911 centre a place belongs to; the map draws the others. */
+const ATLASES = {
+  "us-counties.json": "us-atlas/counties-10m.json",
+  "map-states.json": "us-atlas/states-10m.json",
+  "map-countries.json": "world-atlas/countries-50m.json",
+};
+
+function atlases(): Plugin {
   return {
-    name: "packwatch-counties",
+    name: "packwatch-atlases",
     generateBundle() {
-      const path = createRequire(import.meta.url).resolve("us-atlas/counties-10m.json");
-      this.emitFile({ type: "asset", fileName: "us-counties.json", source: readFileSync(path) });
+      for (const [fileName, source] of Object.entries(ATLASES)) {
+        const path = createRequire(import.meta.url).resolve(source);
+        this.emitFile({ type: "asset", fileName, source: readFileSync(path) });
+      }
     },
   };
 }
 
 export default defineConfig({
-  plugins: [svelte({ configFile: false, preprocess: vitePreprocess() }), mockApi(), counties()],
+  plugins: [svelte({ configFile: false, preprocess: vitePreprocess() }), mockApi(), atlases()],
   build: {
     outDir: "../static",
     // The folder lies outside the project root, where Vite asks before it empties.

@@ -1,6 +1,6 @@
 /** Rows and alerts for tests: a calm pack and a raised critical alert, changed as a test needs. */
 
-import type { Alert, Board, PackRow, PackSeries, SingleSeries } from "../src/core/contract";
+import type { Alert, Board, PackRow, PackSeries, SingleSeries, Vehicle } from "../src/core/contract";
 
 export const NOW_MS = 1_796_112_000_000;
 
@@ -84,6 +84,22 @@ export function acknowledged(changes: Partial<Alert> = {}): Alert {
     version: 2,
     ...changes,
   });
+}
+
+export function vehicle(changes: Partial<Vehicle> = {}): Vehicle {
+  return {
+    vehicle_id: "V-1",
+    name: "Truck 1",
+    gateway_id: "GW-1",
+    latitude_deg: 41.6,
+    longitude_deg: -93.6,
+    speed_m_s: 22,
+    heading_deg: 90,
+    fixed_at_ms: null,
+    online: true,
+    tunnel: null,
+    ...changes,
+  };
 }
 
 export function board(changes: Partial<Board> = {}): Board {

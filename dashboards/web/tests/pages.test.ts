@@ -66,12 +66,21 @@ function show(...alerts: Alert[]): void {
 
 describe("a pack's row", () => {
   const drawn = (changes: Partial<PackRow>): string =>
-    text("PackRow", { row: packRow(changes), vehicle: undefined });
+    text("PackRow", {
+      row: packRow(changes),
+      vehicle: undefined,
+      chosen: false,
+      place: 1,
+      of: 1,
+      onchoose: () => undefined,
+    });
 
   test("says level, numbers and age in words", () => {
     expect(
       drawn({ level: "critical", reasons: ["probe 7 is 83.4 degC, above 80 degC"], hottest_c: 83.4 }),
-    ).toMatch(/CRITICAL.*P-1.*probe 7 is 83\.4 °C, above 80 °C.*83\.4 °C.*3\.700 V.*5 s old/);
+    ).toMatch(
+      /CRITICAL.*P-1.*probe 7 is 83\.4 °C, above 80 °C.*83\.4 °C.*over the others 59\.4 °C.*forecast unknown.*5 s old/,
+    );
   });
   test("marks a damaged pack, a replayed and a silent one", () => {
     expect(drawn({ pack_class: "damaged_defective_recalled" })).toContain("DDR");

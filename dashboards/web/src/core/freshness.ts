@@ -23,6 +23,16 @@ export function dataAgeMs(row: PackRow, nowMs: number): number | null {
   return at === null ? null : Math.max(0, nowMs - at);
 }
 
+/** Data that took longer than this to arrive says LATE. Assumed: as long as a calm level may go unheard. */
+export const LATE_MS = 60_000;
+
+/** The newest sample came long after it was measured. A replay's times are not now by design. */
+export function isLate(row: PackRow): boolean {
+  if (row.provenance === "replayed" || row.sampled_at_ms === null || row.received_at_ms === null)
+    return false;
+  return row.received_at_ms - row.sampled_at_ms > LATE_MS;
+}
+
 export function isFresh(row: PackRow, nowMs: number): boolean {
   const age = dataAgeMs(row, nowMs);
   return age !== null && age <= FRESH_MS;

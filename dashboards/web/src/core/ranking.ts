@@ -1,18 +1,28 @@
 /** The order of the board: worst first, and still while a person is pointing at it. */
 
 import type { PackRow } from "./contract";
+import { soonestS } from "./forecast";
 import { shownLevel } from "./freshness";
 import { rankOf } from "./levels";
 
 /** A hold ends this long after the last move or key press: a mouse left lying on the list must not freeze a wall. */
 export const HOLD_MS = 20_000;
 
-/** Rows by level, then hottest, then id. A row without a temperature comes after those that have one. */
+/**
+ * Rows by level, then by what may rise soonest, then hottest, then id. A row without a temperature comes after those that
+ * have one.
+ */
 export function worstFirst(rows: Iterable<PackRow>, nowMs: number): PackRow[] {
-  const ranked = Array.from(rows, (row) => ({ row, rank: rankOf(shownLevel(row, nowMs)) }));
+  const ranked = Array.from(rows, (row) => ({
+    row,
+    rank: rankOf(shownLevel(row, nowMs)),
+    soonest: soonestS(row),
+  }));
   ranked.sort(
     (a, b) =>
       b.rank - a.rank ||
+      // Two that are unknown differ by nothing: infinity minus infinity is no number.
+      (a.soonest === b.soonest ? 0 : a.soonest - b.soonest) ||
       (b.row.hottest_c ?? -Infinity) - (a.row.hottest_c ?? -Infinity) ||
       (a.row.pack_id < b.row.pack_id ? -1 : a.row.pack_id > b.row.pack_id ? 1 : 0),
   );

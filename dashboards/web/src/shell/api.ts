@@ -106,6 +106,13 @@ export const api = {
     post(`/api/incidents/${encodeURIComponent(incidentId)}/${step}`, body),
   people: (): Promise<PersonHere[]> => get("/api/people"),
   reignitionWatches: (): Promise<ReignitionWatch[]> => get("/api/reignition-watches"),
+  /** Where the map's style is; null: the base map that needs no network. */
+  mapSource: (): Promise<{ style: string | null }> => get("/api/map"),
+  /** Where a vehicle was in the last hour, oldest first. */
+  trail: (
+    gatewayId: string,
+  ): Promise<{ longitude_deg: number; latitude_deg: number; fixed_at_ms: number }[]> =>
+    get(`/api/gateways/${encodeURIComponent(gatewayId)}/trail`),
   minute: (alertId: string, signal?: AbortSignal): Promise<CriticalMinute> =>
     get(`/api/alerts/${encodeURIComponent(alertId)}/minute`, signal),
   noteCall: (incidentId: string, to: CallTo, outcome: Outcome, note = ""): Promise<Incident> =>
@@ -142,11 +149,11 @@ export function exportPath(packId: string, fromMs: number, toMs: number, format:
   return `/api/export?${query}`;
 }
 
-function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return call("GET", path, undefined, signal);
 }
 
-function post<T>(path: string, body: unknown): Promise<T> {
+export function post<T>(path: string, body: unknown): Promise<T> {
   return call("POST", path, body);
 }
 
