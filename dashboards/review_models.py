@@ -105,6 +105,8 @@ class Review(Model):
     cause: CauseClass | None
     cause_note: str
     signed_by: str | None
+    signed_by_you: bool
+    """Somebody else has to sign second."""
     signed_at_ms: int | None
     countersigned_by: str | None
     countersigned_at_ms: int | None

@@ -304,6 +304,7 @@ def _told(whole: WholeReview, account: Account, house: Context) -> Response:
             "cause": kept.cause,
             "cause_note": kept.cause_note,
             "signed_by": kept.signed_by,
+            "signed_by_you": kept.signed_id is not None and kept.signed_id == account.account_id,
             "signed_at_ms": to_ms_or_none(kept.signed_at),
             "countersigned_by": kept.countersigned_by,
             "countersigned_at_ms": to_ms_or_none(kept.countersigned_at),

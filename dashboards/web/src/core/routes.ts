@@ -5,6 +5,8 @@ export type Route =
   | { readonly page: "pack"; readonly packId: string }
   | { readonly page: "emergency"; readonly alertId: string }
   | { readonly page: "alert"; readonly alertId: string }
+  | { readonly page: "review"; readonly incidentId: string }
+  | { readonly page: "reviews" }
   | { readonly page: "drivers" }
   | { readonly page: "devices" }
   | { readonly page: "people" }
@@ -28,7 +30,12 @@ export function parseRoute(path: string): Route {
     return /^[A-Za-z0-9_-]{1,64}$/.test(second)
       ? { page: first === "alerts" ? "alert" : first, alertId: second }
       : { page: "unknown" };
+  if (first === "review" && second !== undefined && parts.length === 2)
+    return /^[A-Za-z0-9_-]{1,64}$/.test(second)
+      ? { page: "review", incidentId: second }
+      : { page: "unknown" };
   if (parts.length > 1) return { page: "unknown" };
+  if (first === "review") return { page: "reviews" };
   if (
     first === "drivers" ||
     first === "devices" ||
@@ -48,6 +55,11 @@ export function packPath(packId: string): string {
 /** The alert's own page: the critical minute. */
 export function alertPath(alertId: string): string {
   return `/alerts/${encodeURIComponent(alertId)}`;
+}
+
+/** What happened in an incident, and what was made of it. */
+export function reviewPath(incidentId: string): string {
+  return `/review/${encodeURIComponent(incidentId)}`;
 }
 
 export function emergencyPath(alertId: string): string {
