@@ -15,11 +15,13 @@ from registry.database import Database
 from registry.drill_records import Drill, DrillState, drill_page_key
 from registry.errors import NotFoundError
 from registry.incident_records import Incident
-from registry.kinds import IncidentState, Level
+from registry.kinds import IncidentState, Level, Role
 from registry.outbox import page_action, page_id_of
 from registry.paging_kinds import Channel, PageKind, PageState
 from registry.paging_records import CaseRecipient, Duty, Guardian, Page, Recipient, RecipientChannel
 from registry.recipients import BY_RULE, KnownRecipient
+from registry.response_kinds import Situation
+from registry.trip_records import Trip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+STANDS = frozenset({Situation.PARKED, Situation.LOADING, Situation.DROPPED})
+"""Situations in which a driver may be called, and is awake."""
 KEPT = timedelta(days=100)
 """**Assumed**: how far back the last drill is looked for; longer than any setting asks for."""
 
@@ -46,6 +50,10 @@ class DrillFacts:
     """The person is called first about a vehicle, or was asked to be."""
     asked_at: datetime | None
     """When the person was last asked to guard a vehicle, and has not answered."""
+    on_trip: bool
+    """A driver whose vehicle is on a trip."""
+    parked_at: datetime | None
+    """When that driver last said that the vehicle stands, and has not said anything else since."""
 
 
 class Drills(Database):
@@ -209,6 +217,7 @@ def _facts(session: Session, now: datetime) -> tuple[DrillFacts, ...]:
     running, last = _latest(session, now)
     guards, asked = _guards(session)
     busy = _busy(session, now)
+    trips = {trip.vehicle_id: trip for trip in session.scalars(select(Trip).where(Trip.closed_at.is_(None)))}
     people = select(Recipient).where(Recipient.retired_at.is_(None), Recipient.role.is_not(None))
     return tuple(
         DrillFacts(
@@ -223,9 +232,15 @@ def _facts(session: Session, now: datetime) -> tuple[DrillFacts, ...]:
             busy_with=busy.get(person.recipient_id),
             guards=person.recipient_id in guards,
             asked_at=asked.get(person.recipient_id),
+            on_trip=person.role is Role.DRIVER and person.vehicle_id in trips,
+            parked_at=_parked_at(trips.get(person.vehicle_id or "")),
         )
         for person in session.scalars(people.order_by(Recipient.recipient_id))
     )
+
+
+def _parked_at(trip: Trip | None) -> datetime | None:
+    return trip.situation_at if trip is not None and trip.situation in STANDS else None
 
 
 def _latest(session: Session, now: datetime) -> tuple[dict[str, Drill], dict[str, Drill]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from registry.audit import Actor, append
 from registry.audit_records import ActorKind
@@ -48,6 +48,15 @@ class Reachability(Database):
                 )
             else:
                 kept.account_id, kept.at, kept.sounding, kept.why = account_id, now, sounding, why
+            if sounding:
+                mine = select(Recipient.recipient_id).where(Recipient.account_id == account_id)
+                session.execute(
+                    update(RecipientChannel)
+                    .where(RecipientChannel.channel == Channel.BOARD, RecipientChannel.failed_at.is_not(None))
+                    .where(RecipientChannel.recipient_id.in_(mine))
+                    .values(failed_at=None, failed_why=None)
+                    .execution_options(synchronize_session=False)
+                )
             session.execute(delete(BoardHeartbeat).where(BoardHeartbeat.at < now - timedelta(days=1)))
 
         self._write(work)

@@ -28,6 +28,9 @@ PROVABLE = frozenset({Channel.VOICE, Channel.SMS, Channel.PUSH, Channel.BOARD, C
 FIRST_AFTER = timedelta(hours=1)
 FIRST_WITHIN = timedelta(days=7)
 """**Assumed**: the first drills of people who were entered together are spread over so long."""
+STANDS_FOR = timedelta(minutes=30)
+"""**Assumed**: how long a driver's word that the vehicle stands is taken for true. Nobody is tested who may be driving
+(49 CFR 392.80, 392.82)."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -87,6 +90,8 @@ def _running(facts: DrillFacts, drill: Drill, now: datetime, policy: DrillPolicy
     by_itself = drill.started_by == BY_RULE
     if by_itself and facts.busy_with is not None:
         return DrillDecision(act=DrillAct.PUT_OFF, why=f"incident {facts.busy_with} is open")
+    if by_itself and _may_drive(facts, now):
+        return DrillDecision(act=DrillAct.PUT_OFF, why="may be driving")
     over_at = drill.step_at + policy.proof_within
     if now < over_at:
         return _wait(f"a proof may come until {over_at:%H:%M:%S} UTC")
@@ -95,6 +100,10 @@ def _running(facts: DrillFacts, drill: Drill, now: datetime, policy: DrillPolicy
             return DrillDecision(act=DrillAct.PUT_OFF, why="the alert service was away meanwhile")
         return DrillDecision(act=DrillAct.GO_ON, why=f"no proof on {_told(drill.steps[drill.step])}")
     return DrillDecision(act=DrillAct.MISS, why=f"no proof on {_told(','.join(drill.steps))}")
+
+
+def _may_drive(facts: DrillFacts, now: datetime) -> bool:
+    return facts.on_trip and (facts.parked_at is None or now - facts.parked_at > STANDS_FOR)
 
 
 def _told(channels: str) -> str:
@@ -113,6 +122,8 @@ def _due(facts: DrillFacts, policy: DrillPolicy) -> tuple[datetime, str]:
 
 def _hindrance(facts: DrillFacts, now: datetime, policy: DrillPolicy, lasts: timedelta) -> str | None:
     """Why one that is due does not begin now."""
+    if _may_drive(facts, now):
+        return "may be driving: it waits until the driver says that the vehicle stands"
     if facts.busy_with is not None:
         return f"incident {facts.busy_with} is open"
     hours = _hours(facts, now, policy)

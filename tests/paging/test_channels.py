@@ -270,8 +270,10 @@ async def test_a_board_takes_a_page_only_while_it_would_be_heard(registry: Regis
         page = page_of(registry, "ana")
         assert page is not None
         assert "wants a click" in (page.why or "")
-        clock.forward(3)
+        assert registry.recipient("ana", clock()).ways[0].failed_at is not None
         registry.note_board("b1", account.account_id, clock(), sounding=True, why=None)
+        assert registry.recipient("ana", clock()).ways[0].failed_at is None  # a board that sounds takes the next one
+        clock.forward(3)
         await until(lambda: state_of(registry, "ana") is PageState.ACCEPTED)
 
 

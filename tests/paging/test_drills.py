@@ -10,6 +10,7 @@ import pytest
 from alerts.paging.channels.mail import Mail, MailServer
 from alerts.paging.drilling import Drilling
 from alerts.paging.drills import DrillAct, DrillPolicy, decide_drill
+from dashboards.trips import open_trip
 from registry.audit import PROGRAM
 from registry.drill_records import Drill, DrillState
 from registry.drills import DrillFacts
@@ -18,6 +19,7 @@ from registry.paging_kinds import Channel, PageState
 from registry.paging_records import Duty, Recipient, RecipientChannel
 from registry.receipt_tokens import is_receipt_token
 from registry.recipients import KnownRecipient, Way
+from registry.response_kinds import Language, Situation
 
 from faultline.ports import free_port
 from paging_stage import SECRET, mail_server, mail_way, paging, until
@@ -58,6 +60,7 @@ def facts(now: datetime = NOON, **given: Any) -> DrillFacts:
         for from_at, until_at in given.pop("duties", ())
     )
     nothing = {"running": None, "last": None, "busy_with": None, "guards": False, "asked_at": None}
+    nothing |= {"on_trip": False, "parked_at": None}
     known = KnownRecipient(recipient=person, ways=ways, devices=(), duties=duties)
     return DrillFacts(known=known, **nothing | given)
 
@@ -155,6 +158,16 @@ NIGHT = NOON + timedelta(hours=14)
         ({"running": running(NOON, step=1)}, NOON + QUARTER, "miss", "no proof on push, voice", ""),
         ({"running": running(NOON), "busy_with": "i-1"}, NOON, "put off", "incident i-1 is open", ""),
         ({"running": running(NOON)}, NOON + QUARTER * 3, "put off", "the alert service was away", ""),
+        ({"last": LAST, "on_trip": True}, NOON, "wait", "may be driving", ""),
+        ({"last": LAST, "on_trip": True, "parked_at": NOON - QUARTER * 3}, NOON, "wait", "may be driving", ""),
+        (
+            {"last": LAST, "on_trip": True, "parked_at": NOON + timedelta(hours=3)},
+            NOON + QUARTER,
+            "begin",
+            "last one",
+            "push / voice",
+        ),
+        ({"running": running(NOON), "on_trip": True}, NOON, "put off", "may be driving", ""),
         ({"running": running(NOON, started_by="sue"), "busy_with": "i-1"}, NOON, "wait", "a proof may come", ""),
     ],
     ids=[
@@ -181,6 +194,10 @@ NIGHT = NOON + timedelta(hours=14)
         "without a proof on the last way it is missed",
         "an incident that opens puts it off",
         "a service that was away does not go on hours later",
+        "nobody is tested who may be driving",
+        "a driver's word that the vehicle stands holds for half an hour",
+        "a driver who has said so gets it",
+        "one that runs is put off when the driver may be driving again",
         "one that a person asked for goes on beside an incident",
     ],
 )
@@ -296,3 +313,14 @@ async def test_whoever_is_paged_about_an_open_incident_is_busy(registry: Registr
     assert registry.drill_facts(clock())[0].busy_with is None
     registry.start_drill("ana", clock(), by=PROGRAM)
     assert registry.drill_facts(clock())[0].running is not None
+
+
+def test_a_driver_on_a_trip_is_tested_only_after_saying_that_the_vehicle_stands(
+    registry: Registry, road: Road, clock: Clock
+) -> None:
+    trip = open_trip(registry, vehicle_id="truck-1", driver_name="Luz", language=Language.ES, now=clock())
+    facts = {each.known.recipient.role: each for each in registry.drill_facts(clock())}[Role.DRIVER]
+    assert (facts.on_trip, facts.parked_at) == (True, None)
+    for situation, at in ((Situation.PARKED, clock()), (Situation.SLEEPING, None)):
+        registry.set_trip_situation(trip.trip_id, situation, clock())
+        assert registry.drill_facts(clock())[0].parked_at == at
