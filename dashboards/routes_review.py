@@ -191,10 +191,11 @@ async def rerun(incident_id: IncidentKey, body: RerunBody, account: Person, hous
     "/bundle",
     operation_id="getEvidenceBundle",
     response_class=StreamingResponse,
-    responses=problems(404, 503),
+    responses=problems(403, 404, 503),
 )
 async def bundle(incident_id: IncidentKey, account: Person, house: House) -> Response:
-    """The evidence bundle: one zip, signed; `packwatch verify` checks it offline."""
+    """The evidence bundle: one zip, signed; `packwatch verify` checks it offline. Not for those who look only."""
+    hand_of(account, house)
     return await make_bundle(incident_id, account_actor(account), house)
 
 

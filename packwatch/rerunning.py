@@ -17,6 +17,7 @@ from alerts.rules_file import RulesError, parse_rules, shipped_rules
 from dashboards.ports import RerunResult
 from dashboards.rows import to_ms
 from ingest.stores.contract import StoreUnavailableError
+from registry.columns import clipped
 from registry.errors import RefusedError
 from registry.kinds import Chemistry, Level, PackClass
 
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX = 5_000_000
 """**Assumed**: of all packs; minutes of one core."""
-CHANGES_MAX = 500
-"""**Assumed**: changes of level that are kept of each pack; a rule that flaps more often is told by its count."""
+CHANGES_MAX = 1_500
+"""**Assumed**: changes of level that are kept of all packs together, 600 characters each at most, beside as many that
+were; a rule that flaps more often is told by its count."""
+_REASONS_MAX = 3
+_REASON_LENGTH = 150
 _DAY_MS = 86_400_000
 _LEVELS = tuple(Level)
 
@@ -57,6 +61,41 @@ class _Layout:
     voc_ppm: None = None
 
 
+class _Judged:
+    """One pack's samples, judged from a fresh start by some rules; `listed` changes of level are told at most."""
+
+    def __init__(self, *, pack: Pack, rules: Rules, listed: int) -> None:
+        self._pack, self._rules, self._listed = pack, rules, listed
+        self._max_operating_c = pack.max_operating_temperature_c or DEFAULT_MAX_OPERATING_TEMPERATURE_C
+        self._watch: Watch | None = None
+        self._widths = (0, 0)
+        self._changes: list[dict[str, Any]] = []
+        self._samples = self._changes_in_all = 0
+
+    def take(self, batch: SampleBatch, case: CaseFile) -> None:
+        """Judge samples that follow those taken before."""
+        self._samples += len(batch.sampled_at_ms)
+        if self._watch is None:
+            self._widths = (batch.temperatures_c.shape[1], batch.voltages_v.shape[1])
+            interval_s = next(unit.report_interval_s for unit in case.units if unit.unit_id == batch.unit_id)
+            layout = _layout(self._pack, batch, interval_s)
+            self._watch = Watch(layout, rules=self._rules, max_operating_c=self._max_operating_c)
+        rows = _rows(batch, self._widths)
+        if not len(rows):
+            return
+        crossings = self._watch.take(rows).crossings
+        self._changes_in_all += len(crossings.row)
+        for k in range(min(len(crossings.row), self._listed - len(self._changes))):
+            reasons = reasons_of(crossings, k, rules=self._rules, labels=(), max_operating_c=self._max_operating_c)
+            at_ms = int(rows.sampled_at_ms[crossings.row[k]])
+            level = _LEVELS[int(crossings.rank[k])]
+            self._changes.append({"at_ms": at_ms, "level": level, "reasons": _short(reasons)})
+
+    def told(self) -> dict[str, Any]:
+        """What came of it."""
+        return {"samples": self._samples, "changes": self._changes, "changes_in_all": self._changes_in_all}
+
+
 class RulesRerunner:
     """As dashboards' Rerunner. Calls block, and may be made from any thread."""
 
@@ -67,20 +106,26 @@ class RulesRerunner:
     def rerun(self, case: CaseFile, rules: str | None, start_ms: int, end_ms: int) -> RerunResult:
         """As Rerunner.rerun."""
         loaded = self._loaded(rules)
-        left = SAMPLES_MAX
+        left, listed = SAMPLES_MAX, max(1, CHANGES_MAX // 2 // max(1, len(case.packs)))
         packs: dict[str, Any] = {}
         try:
             for pack in case.packs:
-                found, taken = self._pack(case, pack, loaded.rules, (start_ms, end_ms), left)
-                left -= taken
-                packs[pack.pack_id] = found
+                judged = _Judged(pack=pack, rules=loaded.rules, listed=listed)
+                for batch in self._batches(case, pack.pack_id, (start_ms, end_ms)):
+                    left -= len(batch.sampled_at_ms)
+                    if left < 0:
+                        raise RefusedError(
+                            f"these packs have more than {SAMPLES_MAX:,} samples in that time: choose a shorter one"
+                        )
+                    judged.take(batch, case)
+                packs[pack.pack_id] = judged.told() | {"was": _was(case, pack.pack_id, listed)}
         except HistoryUnavailableError as error:
             raise StoreUnavailableError(str(error)) from error
         return RerunResult(
             rules_version=loaded.version,
             rules_hash=loaded.content_hash,
             rules=loaded.content.decode(),
-            outcome=json.dumps({"packs": packs, "samples": SAMPLES_MAX - left}),
+            outcome=json.dumps({"packs": packs, "samples": SAMPLES_MAX - left}, ensure_ascii=False),
         )
 
     def _loaded(self, rules: str | None) -> LoadedRules:
@@ -91,42 +136,6 @@ class RulesRerunner:
                 raise RefusedError(str(error)) from error
         latest = self._registry.latest_rules_change()
         return shipped_rules() if latest is None else parse_rules(latest.content, "the rules in force")
-
-    def _pack(
-        self, case: CaseFile, pack: Pack, rules: Rules, span: tuple[int, int], most: int
-    ) -> tuple[dict[str, Any], int]:
-        """What would have been raised of one pack, beside what was; and how many samples that took."""
-        max_c = pack.max_operating_temperature_c or DEFAULT_MAX_OPERATING_TEMPERATURE_C
-        changes: list[dict[str, Any]] = []
-        taken = count = 0
-        watch: Watch | None = None
-        intervals = {unit.unit_id: unit.report_interval_s for unit in case.units}
-        for batch in self._batches(case, pack.pack_id, span):
-            taken += len(batch.sampled_at_ms)
-            if taken > most:
-                raise RefusedError(
-                    f"these packs have more than {SAMPLES_MAX:,} samples in that time: choose a shorter one"
-                )
-            if watch is None:
-                layout = _layout(pack, batch, intervals.get(batch.unit_id, 10.0))
-                watch = Watch(layout, rules=rules, max_operating_c=max_c)
-                widths = (batch.temperatures_c.shape[1], batch.voltages_v.shape[1])
-            rows = _rows(batch, widths)
-            if not len(rows):
-                continue
-            crossings = watch.take(rows).crossings
-            for k in range(len(crossings.row)):
-                count += 1
-                if len(changes) < CHANGES_MAX:
-                    said = reasons_of(crossings, k, rules=rules, labels=(), max_operating_c=max_c)
-                    changes.append(
-                        {
-                            "at_ms": int(rows.sampled_at_ms[crossings.row[k]]),
-                            "level": str(_LEVELS[int(crossings.rank[k])]),
-                            "reasons": said,
-                        }
-                    )
-        return {"samples": taken, "changes": changes, "changes_in_all": count, "was": _was(case, pack.pack_id)}, taken
 
     def _batches(self, case: CaseFile, pack_id: str, span: tuple[int, int]) -> Iterator[SampleBatch]:
         """A pack's samples in order, a day at a time."""
@@ -178,11 +187,15 @@ def fitted(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return fitted
 
 
-def _was(case: CaseFile, pack_id: str) -> list[dict[str, Any]]:
+def _was(case: CaseFile, pack_id: str, most: int) -> list[dict[str, Any]]:
     """What the rules of then raised of the pack."""
     mine = {alert.alert_id for alert in case.alerts if alert.pack_id == pack_id and not alert.kind.calm}
     return [
-        {"at_ms": to_ms(event.sampled_at or event.at), "level": event.level, "reasons": list(event.reasons)}
+        {"at_ms": to_ms(event.sampled_at or event.at), "level": event.level, "reasons": _short(event.reasons)}
         for event in case.alert_events
         if event.alert_id in mine and event.actor is None
-    ][:CHANGES_MAX]
+    ][:most]
+
+
+def _short(reasons: Sequence[str]) -> list[str]:
+    return [clipped(reason, _REASON_LENGTH) for reason in reasons[:_REASONS_MAX]]

@@ -228,4 +228,5 @@ async def test_the_bundle_and_the_draft_are_taken_away(of, incident, stranger, b
     local = incident.replace("/api/", "/api/local/")
     assert (await stranger.get(f"{local}/bundle", headers=bearer)).content[:2] == b"PK"
     await told(await stranger.get(f"{incident}/bundle"), 401)
+    await told(await (await of("viewer")).get(f"{incident}/bundle"), 403)
     await told(await ida.get("/api/incidents/other/bundle"), 404)
