@@ -82,6 +82,14 @@ class Call(Model):
     note: Comment = ""
 
 
+class ShiftOffer(Model):
+    """To whom a shift is offered, and what that person has to know."""
+
+    to: Identifier
+    """An account's id, from `/api/people`."""
+    note: Comment = ""
+
+
 class Enrolment(Model):
     """A unit on a pack, behind a gateway. Doing it again changes nothing."""
 

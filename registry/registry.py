@@ -27,6 +27,7 @@ from registry.recipients import Recipients
 from registry.reviews import Reviews
 from registry.rules_log import RulesLog
 from registry.searches import Searches
+from registry.shifts import Shifts
 from registry.trips import Trips
 
 
@@ -53,5 +54,6 @@ class Registry(
     Devices,
     Copies,
     Searches,
+    Shifts,
 ):
     """Opened with `Registry.open(url)`, ended with `close()`; several processes may have the same one open."""

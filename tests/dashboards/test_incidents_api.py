@@ -10,6 +10,7 @@ import pytest
 from alerts.grouping import gathering
 from alerts.incidents import IncidentDesk
 from dashboards import incident_models, models
+from dashboards.routes_shifts import Shift
 from packwatch.alert_feed import RegistryAlerts
 from registry.kinds import AlertState, Level
 from registry.records import AlertEvent
@@ -242,3 +243,22 @@ async def test_what_makes_no_sense_is_refused(of, put, path, body):
     put()
     dispatcher = await of("dispatcher")
     assert (await dispatcher.post(f"/api/{path}", json=body)).status_code == 422
+
+
+async def test_a_shift_is_offered_and_accepted_with_its_incidents(of, put):
+    put()
+    ana, ben, viewer = await of("dispatcher", "ana"), await of("dispatcher", "ben"), await of("viewer")
+    people = {each["display_name"]: each["account_id"] for each in (await ana.get("/api/people")).json()}
+    await step(ana, await only(ana), "take-on")
+    offered = await ana.post("/api/shifts", json={"to": people["Ben"], "note": "<b>quiet</b> night"})
+    assert offered.status_code == 200, offered.text
+    assert (await ana.post("/api/shifts", json={"to": people["Ben"]})).status_code == 409
+    assert (await viewer.post("/api/shifts", json={"to": people["Ben"]})).status_code == 403
+    (waiting,) = (await ben.get("/api/shifts")).json()
+    Shift.model_validate(waiting)
+    assert (waiting["giver"]["display_name"], waiting["note"]) == ("Ana", "<b>quiet</b> night")
+    assert (await only(ana))["assigned_to"]["display_name"] == "Ana"
+    assert (await ana.post(f"/api/shifts/{waiting['id']}/accept", json={})).status_code == 409
+    assert (await ben.post(f"/api/shifts/{waiting['id']}/accept", json={})).json()["accepted"] is True
+    assert (await only(ben))["assigned_to"]["display_name"] == "Ben"
+    assert (await ben.post("/api/shifts/999/decline", json={})).status_code == 404
