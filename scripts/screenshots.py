@@ -1,6 +1,7 @@
 """Takes the pictures of the pages in docs/images, from a real demo: `make screenshots`.
 
-Every page at 1440 and 390 px, light and dark, first calm, then with a pack that fails.
+Every page at 1440 and 390 px, light and dark, first calm, then with a pack that fails; and the driver's page on a
+phone, in each language. `scripts/screenshots.py driver` takes the driver's alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import httpx
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -80,10 +81,64 @@ def take(page: Page, name: str) -> None:
     print(path.relative_to(ROOT))  # noqa: T201 - the command's output
 
 
+def take_pages(browser: Browser, base: str, state: dict[str, object], failing: str | None) -> None:
+    for size in SIZES:
+        for scheme in ("light", "dark"):
+            for name, path in (("board", ""), ("pack", f"packs/{failing}"), ("intake", "intake")):
+                page = page_at(browser, size, scheme, state)
+                page.goto(base + path)
+                page.get_by_test_id("connection-state").first.wait_for()
+                page.wait_for_timeout(2500)
+                take(page, f"{name}-{size}-{scheme}")
+                page.context.close()
+
+
+def take_driver(browser: Browser, base: str, signed_in: Page, failing: str | None) -> None:
+    """The page of the driver with the failing pack: while driving, parked, and grey."""
+    packs = signed_in.request.get(f"{base}api/board").json()["packs"]
+    vehicle = next(pack["vehicle_id"] for pack in packs if pack["pack_id"] == failing)
+    asked = {"vehicle_id": vehicle, "driver_name": "Luz Vega", "dispatch_number": "+1 303 555 0111"}
+    headers = {"X-Packwatch": "1", "Origin": base.rstrip("/")}
+    opened = signed_in.request.post(
+        f"{base}api/trips", data=asked | {"emergency_number": "+1 303 555 0122"}, headers=headers
+    )
+    link = base.rstrip("/") + opened.json()["path"]
+    page = page_at(browser, "phone", "light")
+    page.goto(link)
+    page.locator('[data-testid="wordless"][data-stage]:not([data-stage="no_data"])').wait_for()
+    page.mouse.click(5, 5)
+    page.wait_for_timeout(500)
+    take(page, "driver-driving")
+    page.context.close()
+    for language in ("en", "es", "fr"):
+        for name, scheme in (("parked", "light"), ("grey", "dark")):
+            page = page_at(browser, "phone", scheme)
+            _stands(page, grey=name == "grey")
+            page.goto(link)
+            page.get_by_test_id("parked").click(position={"x": 5, "y": 5})
+            page.get_by_test_id(f"language-{language}").click()
+            take(page, f"driver-{name}-{language}")
+            page.context.close()
+
+
+def _stands(page: Page, *, grey: bool) -> None:
+    """The demo's trucks never halt and are never silent: that this one is goes into the service's answer here."""
+
+    def answer(route: Route) -> None:
+        told = route.fetch()
+        state = told.json() | {"situation": "parked", "moving": False}
+        if grey:
+            state |= {"stage": "no_data", "unacknowledged": [], "evaluated_at_ms": state["now_ms"] - 420_000}
+        route.fulfill(response=told, json=state)
+
+    page.route("**/api/trip/state", answer)
+
+
 def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("a real browser is needed: install Debian's chromium")
+    all_pages = sys.argv[1:] != ["driver"]
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         process, link = start(Path(scratch))
         try:
@@ -92,27 +147,23 @@ def main() -> None:
             first = page_at(browser, "desktop", "dark")
             first.goto(link)
             first.get_by_test_id("sign-in-name").fill(NAME)
-            take(first, "claim-desktop-dark")
+            if all_pages:
+                take(first, "claim-desktop-dark")
             first.get_by_test_id("sign-in-password").fill(SECRET)
             first.get_by_test_id("sign-in-submit").click()
             first.get_by_test_id("pack-row").first.wait_for()
-            first.wait_for_timeout(20_000)
-            take(first, "board-calm-desktop-dark")
+            if all_pages:
+                first.wait_for_timeout(20_000)
+                take(first, "board-calm-desktop-dark")
             first.locator(
                 '[data-testid="pack-row"][data-level="critical"], [data-testid="pack-row"][data-level="runaway"]'
             ).first.wait_for(timeout=400_000)
             first.wait_for_timeout(15_000)
             state = first.context.storage_state()
             failing = first.locator('[data-testid="pack-row"]').first.get_attribute("data-pack-id")
-            for size in SIZES:
-                for scheme in ("light", "dark"):
-                    for name, path in (("board", ""), ("pack", f"packs/{failing}"), ("intake", "intake")):
-                        page = page_at(browser, size, scheme, state)
-                        page.goto(base + path)
-                        page.get_by_test_id("connection-state").first.wait_for()
-                        page.wait_for_timeout(2500)
-                        take(page, f"{name}-{size}-{scheme}")
-                        page.context.close()
+            if all_pages:
+                take_pages(browser, base, state, failing)
+            take_driver(browser, base, first, failing)
             browser.close()
         finally:
             os.killpg(process.pid, signal.SIGINT)
