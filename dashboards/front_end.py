@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 PAGES = re.compile(
-    r"|packs/[^/]+|emergency/[^/]+|alerts/[^/]+|review(/[^/]+)?|drivers|people|devices|intake|sign-in|claim"
+    r"|packs/[^/]+|emergency/[^/]+|alerts/[^/]+|review(/[^/]+)?|drivers|people|devices|search|intake|sign-in|claim"
 )
 """The paths that the front end routes by itself; it is one page, whatever the path."""
 PAGES_APART = {"t": "driver.html", "sheet": "sheet.html", "d": "drill.html"}

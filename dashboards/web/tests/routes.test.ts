@@ -19,6 +19,7 @@ test.each([
   ["/devices", { page: "devices" }],
   ["/people", { page: "people" }],
   ["/intake", { page: "intake" }],
+  ["/search", { page: "search" }],
   ["/sign-in", { page: "sign-in" }],
   ["/claim", { page: "claim" }],
   ["/elsewhere", { page: "unknown" }],

@@ -7,11 +7,3 @@ export const TEMPERATURE_CEILINGS = [
   { level: "warning", celsius: 60 },
   { level: "critical", celsius: 80 },
 ] as const;
-
-/** The lower edge of each step of the probe grid's colours, degC: air, warm cargo, hot cargo, then the ceilings. */
-const HEAT_STEPS_C = [30, 45, 60, 80, 120] as const;
-
-/** 0 (cool) to 5 (burning). */
-export function heatStep(celsius: number): number {
-  return HEAT_STEPS_C.filter((edge) => celsius >= edge).length;
-}

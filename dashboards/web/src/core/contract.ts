@@ -265,6 +265,38 @@ export interface PackSeries {
   readonly provenance: readonly string[];
 }
 
+/** What the detector expects of each probe, by the rules in force, and how far it stands off. */
+export interface PackJudgement {
+  readonly unit_id: string | null;
+  readonly rules_version: number | null;
+  readonly t_ms: readonly number[];
+  /** Of the evidence alone; ceilings are apart. */
+  readonly level: readonly string[];
+  /** degC, a column for each probe. */
+  readonly expected: readonly (readonly (number | null)[])[];
+  readonly above_others: readonly (readonly (number | null)[])[];
+  readonly above_others_sigmas: readonly (readonly (number | null)[])[];
+}
+
+/** A trip of a vehicle that carried the pack. */
+export interface TripOfPack {
+  readonly trip_id: string;
+  readonly vehicle_id: string;
+  readonly driver_name: string;
+  readonly opened_at_ms: number;
+  readonly closed_at_ms: number | null;
+}
+
+/** A pack that ever was hotter than asked for. */
+export interface HotPack {
+  readonly pack_id: string;
+  readonly hottest_c: number;
+  /** When its hottest day begins, UTC. */
+  readonly day_ms: number;
+  readonly days: number;
+  readonly unit_id: string;
+}
+
 /** One step in an alert's life. */
 export interface AlertEvent {
   readonly alert_id: string;

@@ -11,6 +11,7 @@ export type Route =
   | { readonly page: "devices" }
   | { readonly page: "people" }
   | { readonly page: "intake" }
+  | { readonly page: "search" }
   | { readonly page: "sign-in" }
   | { readonly page: "claim" }
   | { readonly page: "unknown" };
@@ -38,6 +39,7 @@ export function parseRoute(path: string): Route {
   if (first === "review") return { page: "reviews" };
   if (
     first === "drivers" ||
+    first === "search" ||
     first === "devices" ||
     first === "people" ||
     first === "intake" ||

@@ -45,6 +45,13 @@ export function differenceWords(units: Units, celsius: number | null): string {
   return `${fixed(units.temperature === "f" ? celsius * 1.8 : celsius, 1)} ${temperatureUnit(units)}`;
 }
 
+/** How far above or below others, with its sign and without its unit: "+3.2"; nothing where it is not known. */
+export function leadWords(units: Units, celsius: number | null): string {
+  if (celsius === null) return "";
+  const lead = units.temperature === "f" ? celsius * 1.8 : celsius;
+  return `${lead >= 0.05 ? "+" : ""}${fixed(lead, 1)}`;
+}
+
 /** A rate, always with its sign: "+0.31 °C/min". */
 export function rateWords(units: Units, celsiusPerMin: number | null): string {
   if (celsiusPerMin === null) return MISSING;

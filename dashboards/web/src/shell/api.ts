@@ -6,14 +6,18 @@ import type {
   Board,
   Incident,
   IncidentEvent,
+  HotPack,
   PackDetail,
+  PackJudgement,
   PackSeries,
   Person,
   PersonHere,
   QuarantinePage,
   ReignitionWatch,
+  TripOfPack,
 } from "../core/contract";
 import type { CallTo, CriticalMinute, Outcome } from "../core/minute";
+import type { Shift } from "../core/shift";
 import type { OwnDevices } from "../core/push";
 import type { TripLink, TripOpening, TripRow } from "../pages/drivers/contract";
 import type { Drill, Recipient } from "../pages/people/contract";
@@ -87,6 +91,26 @@ export const api = {
       })}`,
       signal,
     ),
+  judgement: (
+    packId: string,
+    fromMs: number,
+    toMs: number,
+    points: number,
+    signal: AbortSignal,
+  ): Promise<PackJudgement> =>
+    get(
+      `/api/packs/${encodeURIComponent(packId)}/judgement?${new URLSearchParams({
+        from_ms: String(Math.floor(fromMs)),
+        to_ms: String(Math.ceil(toMs)),
+        points: String(points),
+      })}`,
+      signal,
+    ),
+  tripsOfPack: (packId: string): Promise<TripOfPack[]> =>
+    get(`/api/packs/${encodeURIComponent(packId)}/trips`),
+  incidentsOfChemistry: (chemistry: string): Promise<Incident[]> =>
+    get(`/api/search/incidents?chemistry=${encodeURIComponent(chemistry)}`),
+  hotPacks: (aboveC: number): Promise<HotPack[]> => get(`/api/search/hot-packs?above_c=${aboveC}`),
   acknowledge: (alertId: string, version: number, comment: string): Promise<Alert> =>
     post(`/api/alerts/${encodeURIComponent(alertId)}/acknowledge`, {
       version,
@@ -106,6 +130,10 @@ export const api = {
     post(`/api/incidents/${encodeURIComponent(incidentId)}/${step}`, body),
   people: (): Promise<PersonHere[]> => get("/api/people"),
   reignitionWatches: (): Promise<ReignitionWatch[]> => get("/api/reignition-watches"),
+  shifts: (): Promise<Shift[]> => get("/api/shifts"),
+  offerShift: (to: string, note: string): Promise<Shift> => post("/api/shifts", { to, note }),
+  answerShift: (id: number, answer: "accept" | "decline"): Promise<Shift> =>
+    post(`/api/shifts/${id}/${answer}`, {}),
   /** Where the map's style is; null: the base map that needs no network. */
   mapSource: (): Promise<{ style: string | null }> => get("/api/map"),
   /** Where a vehicle was in the last hour, oldest first. */

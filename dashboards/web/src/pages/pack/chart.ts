@@ -34,6 +34,15 @@ export interface ChartCeiling {
   readonly text: string;
 }
 
+/** A stretch of time with a meaning: a bar along the top of the chart, named where there is room. */
+export interface ChartRun {
+  readonly from_ms: number;
+  readonly to_ms: number;
+  readonly fill: string;
+  readonly ink: string;
+  readonly text: string;
+}
+
 export interface ChartPaint {
   readonly ink: string;
   readonly muted: string;
@@ -46,6 +55,7 @@ export interface ChartContent {
   readonly window: Window;
   readonly marks: readonly ChartMark[];
   readonly ceilings: readonly ChartCeiling[];
+  readonly runs?: readonly ChartRun[];
   readonly paint: ChartPaint;
   /** Digits after the point on the value axis. */
   readonly digits: number;
@@ -188,6 +198,17 @@ export class Chart {
       // The lowest is named below its line, the others above theirs: near each other they stay readable.
       ctx.fillText(ceiling.text, bbox.left + 5 * ratio, y + (i === 0 ? 3 : -14) * ratio);
     });
+    for (const run of content.runs ?? []) {
+      const left = Math.max(bbox.left, plot.valToPos(run.from_ms / 1000, "x", true));
+      const right = Math.min(bbox.left + bbox.width, plot.valToPos(run.to_ms / 1000, "x", true));
+      const width = Math.max(right - left, 2 * ratio);
+      const { top } = bbox;
+      ctx.fillStyle = run.fill;
+      ctx.fillRect(left, top, width, 16 * ratio);
+      ctx.fillStyle = run.ink;
+      if (ctx.measureText(run.text).width + 8 * ratio < width)
+        ctx.fillText(run.text, left + 4 * ratio, top + 3 * ratio);
+    }
     const rowEnds: number[] = [];
     for (const mark of content.marks.toSorted((a, b) => a.at_ms - b.at_ms)) {
       const x = plot.valToPos(mark.at_ms / 1000, "x", true);
@@ -196,7 +217,7 @@ export class Chart {
       // A flag near the right edge hangs to the left, or it could not be read.
       const left = x + width > bbox.left + bbox.width ? x - width : x;
       const row = freeRow(rowEnds, left, left + width);
-      const top = bbox.top + row * 17 * ratio;
+      const top = bbox.top + (row + (content.runs?.length ? 1 : 0)) * 17 * ratio;
       ctx.fillStyle = mark.fill;
       ctx.fillRect(left, top, width, 16 * ratio);
       ctx.fillStyle = mark.ink;

@@ -1,6 +1,6 @@
 /** One pack's history over a stretch of time that a person chose: asked for at the fineness that can be seen. */
 
-import type { PackSeries } from "../../core/contract";
+import type { PackJudgement, PackSeries } from "../../core/contract";
 import { measuredSpan } from "../../core/series";
 import { type TimeRange, type Window, rangeOf, refreshMs, windowOf } from "../../core/timerange";
 import { api, isAbort, sentenceOf } from "../../shell/api";
@@ -10,6 +10,10 @@ export const FIRST_SPAN_MS = 15 * 60_000;
 /** "All" begins at the epoch and comes nearer with each answer; a few bucket widths narrow 56 years to one pack's. */
 const NARROWINGS = 5;
 const NARROWING_POINTS = 500;
+/** Judging costs the service a millisecond or two a point. */
+const JUDGED_POINTS = 400;
+/** How often what follows live is judged again. */
+const JUDGE_EVERY_MS = 30_000;
 
 export class History {
   range: TimeRange = $state.raw({ kind: "follow", span_ms: FIRST_SPAN_MS });
@@ -17,9 +21,17 @@ export class History {
   home: TimeRange = $state.raw({ kind: "follow", span_ms: FIRST_SPAN_MS });
   /** The range that "all" led to. */
   everything: TimeRange | null = $state.raw(null);
+  /** The range that "trip" led to. */
+  trip: TimeRange | null = $state.raw(null);
   /** Where fingers are moving the charts; nothing is asked for until they are lifted. */
   gliding: Window | null = $state.raw(null);
   series: PackSeries | null = $state.raw(null);
+  judgement: PackJudgement | null = $state.raw(null);
+  /** A person wants to see what is expected of each probe. */
+  judged = $state(false);
+  /** The pack beside which this one is drawn; null: none. */
+  neighbour: string | null = $state(null);
+  neighbourSeries: PackSeries | null = $state.raw(null);
   problem = $state("");
   /** Buckets to ask for: about one a pixel. */
   points = $state(800);
@@ -48,6 +60,63 @@ export class History {
       stop.abort();
       clearTimeout(timer);
     };
+  }
+
+  /** Judges, as long as that is wanted; to be called in an effect. */
+  watchJudgement(): () => void {
+    if (!this.judged) {
+      this.judgement = null;
+      return () => undefined;
+    }
+    return this.#again(JUDGE_EVERY_MS, async ({ from_ms, to_ms }, signal) => {
+      this.judgement = await api.judgement(this.packId, from_ms, to_ms, JUDGED_POINTS, signal);
+    });
+  }
+
+  /** Reads the neighbour, if one is chosen; to be called in an effect. */
+  watchNeighbour(): () => void {
+    const { neighbour, points } = this;
+    this.neighbourSeries = null;
+    if (neighbour === null) return () => undefined;
+    return this.#again(10_000, async ({ from_ms, to_ms }, signal) => {
+      this.neighbourSeries = await api.series(neighbour, from_ms, to_ms, points, signal);
+    });
+  }
+
+  #again(every_ms: number, ask: (window: Window, signal: AbortSignal) => Promise<void>): () => void {
+    const { range } = this;
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const once = async (): Promise<void> => {
+      try {
+        await ask(windowOf(range, clock.preciseMs()), stop.signal);
+      } catch (error) {
+        if (isAbort(error)) return;
+        this.problem = sentenceOf(error);
+      }
+      if (range.kind === "follow" && !stop.signal.aborted) timer = setTimeout(() => void once(), every_ms);
+    };
+    void once();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }
+
+  /** Everything since the pack's newest trip began; while the trip lasts it follows. */
+  async followTrip(): Promise<void> {
+    try {
+      const trip = (await api.tripsOfPack(this.packId))[0];
+      if (trip === undefined) {
+        this.problem = "No trip is known of this pack.";
+        return;
+      }
+      const window = { from_ms: trip.opened_at_ms, to_ms: trip.closed_at_ms ?? clock.preciseMs() };
+      this.show(window);
+      this.home = this.trip = this.range;
+    } catch (error) {
+      this.problem = sentenceOf(error);
+    }
   }
 
   follow(span_ms: number): void {
