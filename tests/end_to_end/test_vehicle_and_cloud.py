@@ -64,20 +64,26 @@ def enrolment(probes: int, voltages: int, **given) -> Enrolment:
 
 
 class _Noting:
-    """An engine of which every change of level is noted."""
+    """An engine of which every change of level is noted, once: its `tick` takes what waits by `take_waiting`."""
 
     def __init__(self, engine) -> None:
         self.said: list[tuple[Level, int, tuple[str, ...]]] = []
-        observe, tick = engine.observe, engine.tick
-        engine.observe = lambda batches: self._note(observe(batches))
-        engine.tick = lambda now_ms: self._note(tick(now_ms))
-        if hasattr(engine, "take_waiting"):
-            take_waiting = engine.take_waiting
-            engine.take_waiting = lambda: self._note(take_waiting())
+        self._within = False
+        for name in ("observe", "tick", "take_waiting"):
+            setattr(engine, name, self._noting(getattr(engine, name)))
 
-    def _note(self, transitions):
-        self.said += [(each.level, each.sampled_at_ms, each.reasons) for each in transitions]
-        return transitions
+    def _noting(self, call):
+        def noted(*given):
+            outermost, self._within = not self._within, True
+            try:
+                transitions = call(*given)
+            finally:
+                self._within = not outermost
+            if outermost:
+                self.said += [(each.level, each.sampled_at_ms, each.reasons) for each in transitions]
+            return transitions
+
+        return noted
 
     def levels(self) -> list[tuple[Level, int]]:
         return [(level, at_ms) for level, at_ms, _ in self.said]
