@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Response
 from fastapi import Path as PathParameter
 
@@ -52,14 +53,15 @@ def offer(body: ShiftOffer, account: Person, house: House) -> Response:
 
 
 @router.post("/{handover_id}/accept", operation_id="acceptShift", response_model=Shift, responses=_STEP)
-def accept(handover_id: HandoverId, account: Person, house: House) -> Response:
+async def accept(handover_id: HandoverId, account: Person, house: House) -> Response:
     """Take the shift: every open incident that its giver works on is yours from now on."""
     hand = hand_of(account, house)
     try:
-        taken, _ = house.registry.accept_shift(handover_id, hand)
+        taken, _ = await to_thread.run_sync(house.registry.accept_shift, handover_id, hand)
     except RefusedError as error:
         raise HTTPException(409, str(error)) from error
-    return json_answer(_row(taken, house))
+    house.board.note_incident_change()
+    return json_answer(await to_thread.run_sync(_row, taken, house))
 
 
 @router.post("/{handover_id}/decline", operation_id="declineShift", response_model=Shift, responses=_STEP)

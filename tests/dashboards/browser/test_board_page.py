@@ -59,18 +59,21 @@ def fleet(truck: Any, registry: Any, board: Any, enrolment: Any, make_batch: Any
 @pytest.fixture
 def open_board(browser: Any, fleet: Any, registry: Any, clock: Any) -> Any:
     """`open_board(width=390)`: somebody of the desk before the board."""
-    account = registry.create_account(name="ana", display_name="Ana", role="dispatcher", now=clock.now)
+    people = {
+        name: registry.create_account(name=name, display_name=name.title(), role="dispatcher", now=clock.now)
+        for name in ("ana", "ben")
+    }
     contexts = []
 
-    def open_one(width: int = 1440, height: int = 900, scheme: str = "dark") -> Any:
+    def open_one(width: int = 1440, height: int = 900, scheme: str = "dark", name: str = "ana") -> Any:
         context = browser.new_context(
             viewport={"width": width, "height": height}, locale="en-US", timezone_id="UTC", color_scheme=scheme
         )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.goto(f"{fleet.service.url}/claim?token={new_claim(registry, account, clock.now)}")
-        page.get_by_test_id("sign-in-name").fill("ana")
+        page.goto(f"{fleet.service.url}/claim?token={new_claim(registry, people[name], clock.now)}")
+        page.get_by_test_id("sign-in-name").fill(name)
         page.get_by_test_id("sign-in-password").fill(SECRET)
         page.get_by_test_id("sign-in-submit").click()
         page.get_by_test_id("pack-row").first.wait_for()
@@ -136,3 +139,30 @@ def test_a_row_is_walked_to_and_its_alarm_opened_by_keys_and_the_wall_has_no_con
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("minute")).to_be_visible()
+
+
+def test_a_shift_is_offered_and_accepted_and_its_incident_goes_along(open_board, fleet, violations):
+    fleet.alarms(Level.CRITICAL)
+    ana = open_board(390, 844)
+    ana.get_by_test_id("take-on").click()
+    expect(ana.get_by_test_id("worker")).to_have_text("You work on it")
+    ana.get_by_role("heading", name="open incident").click()
+    ana.keyboard.press("s")
+    dialog = ana.get_by_test_id("shift-dialog")
+    expect(dialog).to_contain_text("1 incident of yours: Heat on Truck 1 (CRITICAL)")
+    expect(dialog).to_contain_text("NOT ACKNOWLEDGED: pack pack-1")
+    ana.get_by_test_id("shift-note").fill("the driver waits at mile 214 <b>")
+    picture(ana, "shift-phone")
+    assert violations(ana) == []
+    ana.get_by_test_id("shift-offer").click()
+    expect(ana.get_by_test_id("shift-bar")).to_contain_text("Your shift waits for Ben")
+
+    ben = open_board(name="ben")
+    expect(ben.get_by_test_id("shift-bar")).to_contain_text("ana hands you the shift")
+    expect(ben.get_by_test_id("shift-bar")).to_contain_text("“the driver waits at mile 214 <b>”")
+    picture(ben, "shift-desk")
+    assert violations(ben) == []
+    ben.get_by_test_id("shift-accept").click()
+    expect(ben.get_by_test_id("shift-bar")).to_have_count(0)
+    expect(ben.get_by_test_id("worker")).to_have_text("You work on it")
+    expect(ana.get_by_test_id("worker")).to_have_text("ben works on it")
