@@ -117,6 +117,7 @@ def take_driver(browser: Browser, base: str, signed_in: Page, failing: str | Non
             page.goto(link)
             page.get_by_test_id("parked").click(position={"x": 5, "y": 5})
             page.get_by_test_id(f"language-{language}").click()
+            page.locator('[data-testid="sentence"]:not(:empty)').wait_for()
             take(page, f"driver-{name}-{language}")
             page.context.close()
 
