@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from alerts.paging.channels.contract import ChannelError, GiveUpError, TryAgainError
+from alerts.paging.patience import within
 from alerts.paging.texts import Texts, compose, shipped_texts
 from registry.errors import RegistryError
 from registry.outbox import DeviceFailure, Handover, Lane, Outcome
@@ -142,8 +143,7 @@ class Sender:
         try:
             channel = self._channel(handover)
             message = compose(handover, self._texts, base_url=self._base_url, receipt_secret=self._receipt_secret)
-            async with asyncio.timeout(HAND_OVER_WITHIN_S):
-                taken = await channel.hand_over(message, handover)
+            taken = await within(HAND_OVER_WITHIN_S, channel.hand_over(message, handover))
         except TimeoutError:
             why = f"it did not answer within {HAND_OVER_WITHIN_S:g} s"
             self._refused(handover, TryAgainError(why, uncertain=True))
