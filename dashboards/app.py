@@ -29,6 +29,7 @@ from dashboards import (
     routes_packs,
     routes_paging,
     routes_review,
+    routes_search,
     routes_session,
     routes_shifts,
     routes_timeline,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from dashboards.board import LiveBoard
-    from dashboards.ports import AlertDesk, Enroller, HistoryReader, IncidentDesk, Phrases, ReviewHouse
+    from dashboards.ports import AlertDesk, Enroller, Expectations, HistoryReader, IncidentDesk, Phrases, ReviewHouse
     from registry.paging_kinds import Channel
     from registry.registry import Registry
 
@@ -77,6 +78,7 @@ _TAGS = [
     {"name": "review", "description": "What happened, what was found, who signed it, and the evidence."},
     {"name": "trip", "description": "The driver's page, by a trip's link."},
     {"name": "trips", "description": "Sending drivers off, and taking the load over."},
+    {"name": "search", "description": "Over history: trips of a pack, incidents of a chemistry, hot packs."},
     {"name": "emergency", "description": "Whom to call, the sheet for responders, reports to authorities."},
     {"name": "paging", "description": "Who is told, on which way, and whether it arrived."},
     {"name": "intake", "description": "What could not be taken, and why."},
@@ -97,6 +99,7 @@ def create_app(
     alert_desk: AlertDesk,
     incident_desk: IncidentDesk,
     review: ReviewHouse | None = None,
+    expectations: Expectations | None = None,
     enroller: Enroller | None,
     phrases: Phrases,
     session_secret: str,
@@ -154,6 +157,7 @@ def create_app(
         alert_desk=alert_desk,
         incident_desk=incident_desk,
         review=review,
+        expectations=expectations,
         enroller=enroller,
         now_ms=now_ms,
         health=health,
@@ -183,6 +187,7 @@ def create_app(
         routes_board,
         routes_map,
         routes_packs,
+        routes_search,
         routes_alerts,
         routes_minute,
         routes_incidents,
