@@ -10,7 +10,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from registry.registry import Registry
 
-from stage import NAME, PASSWORD, TRACES, claim
+from stage import NAME, PASSWORD, TRACES, claim, violations
 
 PACK = "heater-incident"
 PHONE = {"width": 390, "height": 844}
@@ -75,10 +75,15 @@ def test_three_people_work_on_one_incident(burning, board_of):
     incident.get_by_test_id("take-on").click()
     worker(ana, "You work on it")
     picture(ana, "incident-1440")
-    picture(board_of(NAME, PHONE), "incident-390")
-    incident.get_by_test_id("hand-over").click()
-    incident.get_by_test_id("hand-over-to").select_option(label="Ben (dispatcher)")
-    incident.get_by_test_id("incident-confirm").click()
+    phone = board_of(NAME, PHONE)
+    picture(phone, "incident-390")
+    phone.keyboard.press("n")
+    phone.get_by_test_id("minute-say").wait_for()
+    picture(phone, "minute-390")
+    assert violations(phone) == []
+    phone.keyboard.press("h")
+    phone.get_by_test_id("hand-over-to").select_option(label="Ben (dispatcher)")
+    phone.get_by_test_id("incident-confirm").press("Enter")
     worker(ana, "handed to Ben, not accepted yet")
 
     ben = board_of("ben")
@@ -89,10 +94,16 @@ def test_three_people_work_on_one_incident(burning, board_of):
     ben.get_by_test_id("comment").click()
     ben.get_by_test_id("incident-text").fill("driver called, pulls over")
     ben.get_by_test_id("incident-confirm").click()
-    ben.get_by_test_id("acknowledge").first.click()
+    ben.keyboard.press("n")
+    ben.get_by_test_id("minute-say").wait_for()
+    assert "replayed: no real pack does this now" in ben.get_by_test_id("confidence").inner_text()
+    picture(ben, "minute-1440")
+    assert violations(ben) == []
+    ben.keyboard.press("a")
     ben.get_by_test_id("acknowledge-comment").fill("called the driver")
-    ben.get_by_test_id("acknowledge-confirm").click()
+    ben.keyboard.press("Control+Enter")
     ben.get_by_test_id("acknowledged-strip").wait_for()
+    ben.keyboard.press("b")
     assert ben.get_by_test_id("shelve").count() == 0  # nothing silences what was critical
     assert ben.get_by_test_id("close-incident").count() == 0  # and safety alone releases it
 
@@ -123,3 +134,19 @@ def test_three_people_work_on_one_incident(burning, board_of):
         ("close", "Sam"),
     ]
     assert "is as it was written" in burning.command("audit", "verify").stdout
+
+
+def test_evidence_of_the_running_service_is_verified_offline(burning, tmp_path):
+    with burning.client() as client:
+        (incident, *_) = client.get("/api/incidents")
+    output = tmp_path / "evidence.zip"
+    burning.command("bundle", incident["incident_id"], "--output", output)
+    key = burning.command("bundle", "key").stdout.strip()
+    said = burning.command("verify", output, "--key", key, data_dir=False).stdout
+    assert "facts/samples/heater-incident.parquet" in said
+    assert "the audit log holds from row" in said
+    content = bytearray(output.read_bytes())
+    content[-300] ^= 1
+    output.write_bytes(content)
+    altered = burning.command("verify", output, check=False, data_dir=False)
+    assert (altered.returncode, "altered" in altered.stderr or "read as a bundle" in altered.stderr) == (1, True)
