@@ -92,14 +92,15 @@ class Broadcast:
 
     def since(self, version: int) -> Block:
         """What a client at `version` must be sent; a whole board where the changes since are not known any more."""
-        changes = self._board.changes_since(version, self._now_ms())
-        if changes.start_over:
-            return self.whole()
-        key = version, changes.version
-        block = self._blocks.get(key)
+        at_ms = self._now_ms()
+        newest = self._board.changes_since(self._board.version, at_ms).version
+        block = self._blocks.get((version, newest))
         if block is None:
+            changes = self._board.changes_since(version, at_ms)
+            if changes.start_over:
+                return self.whole()
             block = Block(b"".join(self._encoded_change(change) for change in changes.rows), changes.version)
-            self._blocks[key] = block
+            self._blocks[version, changes.version] = block
             if len(self._blocks) > _BLOCKS_KEPT:
                 self._blocks.popitem(last=False)
         return block
