@@ -10,6 +10,7 @@ from dashboards.counties import CountyNumbersError
 from dashboards.map_source import MapSource
 from dashboards.us_rules import UsRulesError
 from ingest.stores.contract import StoreUnavailableError
+from packwatch.expecting import RulesExpectations
 from packwatch.operator_files import COUNTY_NUMBERS, US_RULES
 from packwatch.paging import check_address, vapid_key
 from packwatch.phrases import TablePhrases
@@ -52,6 +53,7 @@ def build_pages(
             alert_desk=alert_desk,
             incident_desk=IncidentDesk(registry, alert_desk),
             review=review,
+            expectations=RulesExpectations(registry, history),
             enroller=enroller,
             phrases=TablePhrases(),
             session_secret=credentials.session_key,
