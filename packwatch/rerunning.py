@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from registry.registry import Registry
     from telemetry.samples import SampleBatch
 
-SAMPLES_MAX = 5_000_000
-"""**Assumed**: of all packs; minutes of one core."""
+SAMPLES_MAX = 500_000
+"""Of all packs. One pack is judged at 1 ms a sample beside other work (measured): minutes of one core."""
 CHANGES_MAX = 1_500
 """**Assumed**: changes of level that are kept of all packs together, 600 characters each at most, beside as many that
 were; a rule that flaps more often is told by its count."""

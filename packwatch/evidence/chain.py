@@ -53,8 +53,8 @@ def subjects_of(case: CaseFile) -> list[str]:
     ]
 
 
-def write_chain(registry: Registry, case: CaseFile, folder: Path) -> None:
-    """Write the log from the case's first row on, to its end, and all stamps of rows in between."""
+def write_chain(registry: Registry, case: CaseFile, folder: Path) -> list[str]:
+    """Write the log from the case's first row on, to its end, and all stamps of rows in between; in words, what."""
     (folder / "audit").mkdir(parents=True, exist_ok=True)
     last, end = registry.audit_end()
     first = registry.first_audit_row(subjects_of(case)) or last
@@ -64,14 +64,16 @@ def write_chain(registry: Registry, case: CaseFile, folder: Path) -> None:
             if row["sequence"] == first:
                 previous = row["previous"]
             file.write(line_of(row) + "\n")
-    stamps = []
+    stamps, told = [], [f"Rows {first} to {last}; the log ended as {last}:{end}."]
     for stamp in sorted(registry.time_stamps(from_sequence=first), key=lambda each: each.id):
         if stamp.sequence <= last:
             name = f"audit/stamp-{stamp.sequence}-{stamp.id}.tsr"
             (folder / name).write_bytes(stamp.response)
+            told.append(f"Row {stamp.sequence} was stamped at {stamp.stamped_at.isoformat()} by {stamp.authority}.")
             stamps.append({"sequence": stamp.sequence, "hash": stamp.hash, "authority": stamp.authority, "file": name})
     ends = {"first": first, "previous": previous, "last": last, "hash": end, "stamps": stamps}
     (folder / ENDS).write_text(json.dumps(ends, indent=1))
+    return told
 
 
 def check_chain(bundle: zipfile.ZipFile, authorities: Path | None) -> CheckedChain:

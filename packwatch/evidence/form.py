@@ -1,6 +1,6 @@
 """A draft of form DOT F 5800.1, with what is known filled in: a person completes, checks and files it.
 
-Source: 49 CFR 171.16 (within 30 days of discovery); the parts are numbered as on the form of 2004 (rev. 01/04).
+Source: 49 CFR 171.16 (within 30 days of discovery); items are numbered as on the form of January 2004.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from telemetry.samples import PositionFix
 
 _UNKNOWN = "(not known here: fill in)"
-_DRAFT = "DRAFT, not filed. A person completes, checks and files it with PHMSA within 30 days of discovery (171.16)."
+_DRAFT = (
+    "DRAFT, not filed. A person completes, checks and files it with PHMSA within 30 days of discovery (171.16). Item "
+    "numbers are those of the form of January 2004: compare them with the form in force."
+)
 
 
 def draft_form(case: CaseFile, fix: PositionFix | None, now: datetime) -> bytes:
     """The draft as PDF. `fix`: where the vehicle was when it rose highest; None: not known."""
     report = Report(f"DRAFT of DOT F 5800.1 for incident {case.incident.incident_id}, {_at(now)} UTC")
-    report.title_line("DRAFT: Hazardous Materials Incident Report, DOT F 5800.1")
+    report.title_line("DRAFT of DOT F 5800.1, Hazardous Materials Incident Report")
     if case.incident.provenance is not Provenance.MEASURED:
         report.title_line(f"SIMULATION ({case.incident.provenance}): nothing of this happened. Do not file.")
     report.line(_DRAFT)
     for title, rows in _parts(case, fix):
         report.section(title)
-        report.rows(("", ""), rows, (38, 62))
+        report.rows(None, rows, (38, 62))
     return bytes(report.output())
 
 

@@ -65,8 +65,8 @@ class EvidenceMaker:
             notes += self._write_samples(case, folder)
             notes += self._copy_attachments(case, folder)
             write_records(case, self._positions(case), folder)
-            write_chain(self._registry, case, folder)
-            write_report(case, self._charts(case), notes, folder / "report.pdf")
+            log = write_chain(self._registry, case, folder)
+            write_report(case, self._charts(case), notes=notes, log=log, target=folder / "report.pdf")
             files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
             write_bundle(
                 target,

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fpdf import FPDF
-from fpdf.enums import WrapMode
 from fpdf.fonts import FontFace
 
 from dashboards.timeline import ItemKind, timeline
@@ -28,7 +27,10 @@ _FONT = "DejaVu"
 
 
 class Report(FPDF):
-    """A page with the incident's name on top and its number below, in a font that has every person's letters."""
+    """Pages with the incident's name on top and their number below, in Latin, Greek, Cyrillic and Arabic letters.
+
+    Letters of other scripts are left out; the bundle's JSON has them.
+    """
 
     def __init__(self, head: str) -> None:
         super().__init__(format="A4")
@@ -42,7 +44,7 @@ class Report(FPDF):
 
     def header(self) -> None:
         self.set_font(_FONT, "", 8)
-        self.cell(0, 6, self._head[:120], new_x="LMARGIN", new_y="NEXT")
+        self.cell(0, 6, self._head[:120], new_x="LMARGIN", new_y="NEXT", align="L")
 
     def footer(self) -> None:
         self.set_y(-14)
@@ -51,35 +53,42 @@ class Report(FPDF):
 
     def title_line(self, text: str) -> None:
         self.set_font(_FONT, "B", 16)
-        self.multi_cell(0, 9, text, new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
+        self.multi_cell(0, 9, text, new_x="LMARGIN", new_y="NEXT", align="L")
 
     def section(self, text: str) -> None:
         self.ln(4)
         self.set_font(_FONT, "B", 12)
-        self.multi_cell(0, 7, text, new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, 7, text, new_x="LMARGIN", new_y="NEXT", align="L")
         self.set_font(_FONT, "", 9)
 
     def line(self, text: str) -> None:  # type: ignore[override]  # a line of text is what a report has
         self.set_font(_FONT, "", 9)
-        self.multi_cell(0, 5, text, new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
+        self.multi_cell(0, 5, text, new_x="LMARGIN", new_y="NEXT", align="L")
 
-    def rows(self, head: Sequence[str], rows: Iterable[Sequence[str]], widths: tuple[int, ...]) -> None:
+    def rows(self, head: Sequence[str] | None, rows: Iterable[Sequence[str]], widths: tuple[int, ...]) -> None:
+        """A table; `head` None: without a head. Without rows, that there are none."""
+        held = list(rows)
+        if not held:
+            self.line("None.")
+            return
         self.set_font(_FONT, "", 7.5)
         with self.table(
             col_widths=widths,
             text_align="LEFT",
             line_height=4,
             headings_style=FontFace(emphasis="B"),
-            wrapmode=WrapMode.CHAR,
+            first_row_as_headings=head is not None,
         ) as table:
-            for row in (head, *rows):
+            for row in [*([head] if head else []), *held]:
                 cells = table.row()
                 for text in row:
                     cells.cell(text)
 
 
-def write_report(case: CaseFile, charts: Mapping[str, bytes], notes: Sequence[str], target: Path) -> None:
-    """Write the report. `charts`: a PNG by pack; `notes`: what the bundle lacks, and why."""
+def write_report(
+    case: CaseFile, charts: Mapping[str, bytes], *, notes: Sequence[str], log: Sequence[str], target: Path
+) -> None:
+    """Write the report. `charts`: a PNG by pack; `notes`: what the bundle lacks, and why; `log`: of the audit log."""
     incident = case.incident
     report = Report(f"Incident {incident.incident_id}: {incident.title}")
     report.title_line(f"Incident report: {incident.title}")
@@ -93,6 +102,9 @@ def write_report(case: CaseFile, charts: Mapping[str, bytes], notes: Sequence[st
         report.section(f"Pack {pack_id}")
         report.image(io.BytesIO(chart), w=report.epw)
     _timeline(report, [each for each in timeline(case) if each.kind is not ItemKind.REVIEW])
+    report.section("Audit log")
+    for line in log:
+        report.line(line)
     report.add_page()
     _opinions(report, case)
     _reruns(report, case)
@@ -113,7 +125,7 @@ def _facts(report: Report, case: CaseFile) -> None:
         ("Drivers", ", ".join(each.driver_name for each in case.trips) or "unknown"),
         ("Covered", f"{_at(case.start)} to {_at(case.end)}"),
     )
-    report.rows(("", ""), facts, (20, 80))
+    report.rows(None, facts, (20, 80))
 
 
 def _packs(report: Report, case: CaseFile) -> None:

@@ -149,7 +149,7 @@ def make_case(folder: Path, **settings: Any) -> Case:
 def reviewed(case: Case) -> None:
     """A finding, a cause, and a file."""
     hand = case.hand()
-    words = EntryText(text="probe 2 led by <i>70 degC</i>", pack_id="pack-1", probe=2, at=NOW)
+    words = EntryText(text="probe 2 led by <i>70 degC</i> \u6e29\u5ea6 " + 300 * "x", pack_id="pack-1", probe=2, at=NOW)
     case.registry.write_entry(case.incident_id, hand, "e1", EntryKind.FINDING, words, version=None)
     version = case.registry.review(case.incident_id).review.version
     case.registry.classify_cause(
