@@ -81,10 +81,10 @@ def take(page: Page, name: str) -> None:
     print(path.relative_to(ROOT))  # noqa: T201 - the command's output
 
 
-def take_pages(browser: Browser, base: str, state: dict[str, object], failing: str | None) -> None:
+def take_pages(browser: Browser, base: str, state: dict[str, object], failing: str | None, alarm: str) -> None:
     for size in SIZES:
         for scheme in ("light", "dark"):
-            for name, path in (("board", ""), ("pack", f"packs/{failing}"), ("intake", "intake")):
+            for name, path in (("board", ""), ("alarm", alarm), ("pack", f"packs/{failing}"), ("intake", "intake")):
                 page = page_at(browser, size, scheme, state)
                 page.goto(base + path)
                 page.get_by_test_id("connection-state").first.wait_for()
@@ -162,8 +162,9 @@ def main() -> None:
             first.wait_for_timeout(15_000)
             state = first.context.storage_state()
             failing = first.locator('[data-testid="pack-row"]').first.get_attribute("data-pack-id")
+            alarm = (first.get_by_test_id("open-alert").first.get_attribute("href") or "").lstrip("/")
             if all_pages:
-                take_pages(browser, base, state, failing)
+                take_pages(browser, base, state, failing, alarm)
             take_driver(browser, base, first, failing)
             browser.close()
         finally:

@@ -19,6 +19,7 @@ from faultline.ports import free_port
 
 PACKWATCH = Path(sys.executable).parent / "packwatch"
 TRACES = Path(__file__).parents[1] / "traces"
+AXE = Path(__file__).parents[2] / "dashboards" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -152,3 +153,13 @@ def sign_in(page) -> None:
     page.get_by_test_id("sign-in-password").fill(PASSWORD)
     page.get_by_test_id("sign-in-submit").click()
     page.get_by_test_id("connection-state").wait_for()
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds on a page against WCAG 2.2 AA, in short."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate(
+        "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    assert found["passes"], "axe looked at nothing"
+    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found["violations"]]

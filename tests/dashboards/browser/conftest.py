@@ -21,14 +21,13 @@ from registry.records import AlertEvent
 from registry.response_kinds import Language, Situation
 from telemetry.samples import PositionFix
 
-from stage import CHROMIUM_FLAGS, eventually
+from stage import CHROMIUM_FLAGS, eventually, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from registry.kinds import Level
 
-WEB = Path(__file__).parents[3] / "dashboards" / "web"
 PHONE = {"width": 390, "height": 844}
 SOUNDS = """
 window.tones = []; window.spoken = [];
@@ -198,16 +197,7 @@ def picture() -> Callable[[Any, str], None]:
     return take
 
 
-@pytest.fixture(scope="session")
-def violations() -> Callable[[Any], list[str]]:
+@pytest.fixture(scope="session", name="violations")
+def _violations() -> Callable[[Any], list[str]]:
     """`violations(page)`: what axe-core finds against WCAG 2.2 AA, in short."""
-    return _violations
-
-
-def _violations(page: Any) -> list[str]:
-    page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    )
-    assert found["passes"], "axe looked at nothing"
-    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
+    return violations
