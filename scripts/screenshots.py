@@ -93,6 +93,19 @@ def take_pages(browser: Browser, base: str, state: dict[str, object], failing: s
                 page.context.close()
 
 
+def take_review(browser: Browser, base: str, signed_in: Page) -> None:
+    """The review of the failing pack's incident, whole."""
+    incident_id = signed_in.request.get(f"{base}api/incidents").json()[0]["incident_id"]
+    for size in SIZES:
+        page = page_at(browser, size, "light", signed_in.context.storage_state())
+        page.goto(f"{base}review/{incident_id}")
+        page.get_by_test_id("review-chart").first.wait_for()
+        page.get_by_test_id("review-state").wait_for()
+        page.wait_for_timeout(1000)
+        take(page, f"review-{size}-light")
+        page.context.close()
+
+
 def take_driver(browser: Browser, base: str, signed_in: Page, failing: str | None) -> None:
     """The page of the driver with the failing pack: while driving, parked, and grey."""
     packs = signed_in.request.get(f"{base}api/board").json()["packs"]
@@ -165,6 +178,8 @@ def main() -> None:
             alarm = (first.get_by_test_id("open-alert").first.get_attribute("href") or "").lstrip("/")
             if all_pages:
                 take_pages(browser, base, state, failing, alarm)
+            if all_pages:
+                take_review(browser, base, first)
             take_driver(browser, base, first, failing)
             browser.close()
         finally:
