@@ -14,13 +14,13 @@ from dashboards.minute_models import CriticalMinute
 from dashboards.routes_emergency import sheet_of
 from dashboards.routes_incidents import incident_rows
 from dashboards.routes_trip import situation_now
-from dashboards.rows import alert_row, to_ms, to_ms_or_none
+from dashboards.rows import PackRow, alert_row, to_ms, to_ms_or_none
 from dashboards.sessions import reader
 from dashboards.trip_state import trip_stage
 from registry.incident_records import Incident, IncidentEvent
 from registry.paging_records import Page
 from registry.records import Alert
-from registry.response_kinds import Language
+from registry.response_kinds import Language, Stage
 from registry.trip_records import Trip
 
 router = APIRouter(prefix="/api", tags=["alerts"])
@@ -58,7 +58,7 @@ async def minute(alert_id: Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]
             "alert": alert_row(alert, house.board.vehicle_name(alert.gateway_id)),
             "incident": incident_rows([incident], house)[0],
             "sheet": sheet,
-            "say": _say(view, trip, house),
+            "say": _say(alert, view, row, trip, house),
             "driver_saw": {
                 "seen": saw.seen,
                 "at_ms": to_ms_or_none(saw.at),
@@ -86,10 +86,14 @@ def _found(alert_id: str, house: Context) -> tuple[Alert, Incident]:
     return alert, incident
 
 
-def _say(view: VehicleView, trip: Trip | None, house: Context) -> dict[str, Any]:
+def _say(alert: Alert, view: VehicleView, row: PackRow | None, trip: Trip | None, house: Context) -> dict[str, Any]:
     now_ms = house.now_ms()
-    online = any(row.online for row in view.vehicles) and house.health() is None
-    stage = trip_stage(view.packs, online=online, now_ms=now_ms)
+    online = any(vehicle.online for vehicle in view.vehicles) and house.health() is None
+    packs = list(view.packs)
+    if row is not None and all(row.pack_id != each.pack_id for each, _ in packs):
+        packs.append((row, (alert,)))  # on no vehicle that is known
+    # Without any row the alert is all that is known.
+    stage = trip_stage(packs, online=online, now_ms=now_ms) if packs else Stage(alert.peak_level)
     situation = situation_now(trip, view, now_ms)
     language = Language.EN if trip is None else trip.language
     phrases = house.trips.phrases

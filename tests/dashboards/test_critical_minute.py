@@ -79,6 +79,17 @@ async def test_one_answer_tells_what_to_say_to_whom_and_what_lies_beside(person,
     assert (found["told_place"], found["calls"]) == (None, [])
 
 
+async def test_what_burns_on_no_known_vehicle_is_said_as_grave_as_it_is(person, registry, make_alert, clock):
+    alert = make_alert(level=Level.RUNAWAY, pack_id=None, unit_id="unit-9", gateway_id="gateway-9")
+    event = AlertEvent(
+        alert_id=alert.alert_id, at=alert.raised_at, action="raise", to_state=alert.state, level=alert.level
+    )
+    registry.raise_alert(alert, event, gather=gathering)
+    found = await minute_of(person, alert)
+    assert (found["say"]["stage"], found["moving"]) == ("runaway", None)
+    assert found["sheet"]["driver_name"] is None
+
+
 async def test_what_came_of_calls_is_kept_and_only_an_answer_is_something_done(person, burning, registry):
     found = await minute_of(person, burning)
     at = f"/api/incidents/{found['incident']['incident_id']}"
