@@ -32,8 +32,8 @@ from packwatch.pages import build_pages
 from packwatch.paging import build_drilling, build_paging
 from packwatch.publishing import Publisher
 from packwatch.retention import keep_retention
-from packwatch.roll_ups import keep_roll_ups
 from packwatch.reviewing import review_house
+from packwatch.roll_ups import keep_roll_ups
 from packwatch.simulating import run_vehicles, scenario_by_name
 from packwatch.stored_samples import SNAPSHOT_FILE, StoredSamples
 from packwatch.stores import open_store

@@ -312,9 +312,9 @@ def test_a_state_of_charge_is_noted_with_its_time_and_again_when_it_changed(regi
 
 @pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan")])
 def test_no_pack_is_charged_beyond_full(registry: Registry, now: datetime, percent: float) -> None:
-    with pytest.raises(RefusedError, match="charged to|not a finite number"):
+    with pytest.raises(RefusedError, match=r"charged to|not a finite number"):
         registry.enrol(replace(ENROLMENT, state_of_charge_pct=percent), now)
     registry.enrol(ENROLMENT, now)
-    with pytest.raises(RefusedError, match="charged to|not a finite number"):
+    with pytest.raises(RefusedError, match=r"charged to|not a finite number"):
         registry.enrol(replace(ENROLMENT, state_of_charge_pct=percent), now)
     assert registry.pack("p-1").state_of_charge_pct is None
