@@ -88,6 +88,8 @@ def take_pages(browser: Browser, base: str, state: dict[str, object], failing: s
                 page = page_at(browser, size, scheme, state)
                 page.goto(base + path)
                 page.get_by_test_id("connection-state").first.wait_for()
+                if name == "board" and size == "desktop":  # a phone shows the list
+                    page.locator("[data-testid=map] [data-ready=true]").wait_for(timeout=60_000)
                 page.wait_for_timeout(2500)
                 take(page, f"{name}-{size}-{scheme}")
                 page.context.close()

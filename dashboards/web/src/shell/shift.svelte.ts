@@ -5,15 +5,20 @@ import { api, sentenceOf } from "./api";
 
 /** Assumed: offers come by no stream, and nobody answers one within seconds. */
 const LOOK_MS = 15_000;
+/** The board's rows come first. */
+const AFTER_ROWS_MS = 1_000;
 
 class Shifts {
   all: readonly Shift[] = $state.raw([]);
   trouble = $state("");
 
   start(): () => void {
-    void this.look();
+    const soon = setTimeout(() => void this.look(), AFTER_ROWS_MS);
     const timer = setInterval(() => void this.look(), LOOK_MS);
-    return () => clearInterval(timer);
+    return () => {
+      clearTimeout(soon);
+      clearInterval(timer);
+    };
   }
 
   async look(): Promise<void> {
