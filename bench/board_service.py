@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import tempfile
 import time
@@ -167,13 +168,13 @@ async def serve(vehicles: int, folder: Path) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     print(json.dumps({"url": url, "claim": claim, "token": TOKEN}), flush=True)
     driving = asyncio.create_task(fleet.drive(), name="fleet")
-    with contextlib.suppress(KeyboardInterrupt):
-        await server.serve(sockets=[listener])
+    await server.serve(sockets=[listener])
     driving.cancel()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vehicles", type=int, default=5000)
-    with tempfile.TemporaryDirectory() as temporary:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises it again when it has ended
+    with tempfile.TemporaryDirectory() as temporary, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(parser.parse_args().vehicles, Path(temporary)))
