@@ -12,7 +12,7 @@ from alerts.responses import shipped_responses
 from alerts.rules_file import shipped_rules
 from dashboards.timeline import ItemKind, timeline
 from registry.case_files import plain
-from registry.kinds import Level
+from registry.kinds import Level, Role
 from registry.response_kinds import Language, Situation, Stage
 
 if TYPE_CHECKING:
@@ -105,31 +105,58 @@ def _records(case: CaseFile) -> dict[str, Any]:
     }
 
 
-def cards(case: CaseFile) -> list[dict[str, Any]]:
-    """What each person was shown: the page's own text, and the sentences of the table at its level."""
+def cards(case: CaseFile) -> dict[str, Any]:
+    """What each person was shown: messages with their own text, and the driver's page as the table has it.
+
+    No drawing of the driver's page is recorded: its cards follow from the level that came to stand and from what the
+    table says to it in each situation, in the trip's language.
+    """
     people = {person.recipient_id: person for person in case.recipients}
-    return [_card(page, people.get(page.recipient_id)) for page in case.pages]
+    return {
+        "messages": [_card(page, people.get(page.recipient_id)) for page in case.pages],
+        "drivers_page": [
+            {
+                "at": plain(event)["at"],
+                "alert": event.alert_id,
+                "step": event.action,
+                "to": trip.driver_name,
+                "acknowledged": event.actor_role is Role.DRIVER,
+                **_said(event.level, Language(trip.language)),
+            }
+            for trip in case.trips
+            for event in case.alert_events
+            if trip.opened_at <= event.at and (trip.closed_at is None or event.at <= trip.closed_at)
+            if event.actor is None or event.actor_role is Role.DRIVER
+        ],
+    }
 
 
 def _card(page: Page, person: Recipient | None) -> dict[str, Any]:
-    table = shipped_responses()
-    stage = _STAGE_OF[page.level]
     language = Language(person.language) if person and person.language in set(Language) else Language.EN
-    sentences = {}
-    for situation in Situation:
-        cell = table.cell(stage, situation, language)
-        sentences[str(situation)] = {"sentence": cell.sentence, "action": cell.action}
     return {
         "page": page.page_id,
         "to": None if person is None else person.name,
         "role": page.role,
         "channel": page.channel,
-        "language": language,
-        "level": page.level,
         "text": page.reason,
         **{name: plain(page)[name] for name in ("handed_over_at", "accepted_at", "shown_at", "acknowledged_at")},
-        "table": {"version": table.version, "texts_sha256": table.texts_hash, "draft": table.is_draft(language)},
+        **_said(page.level, language),
+    }
+
+
+def _said(level: Level, language: Language) -> dict[str, Any]:
+    """What the table says to a driver at a level, in each situation."""
+    table = shipped_responses()
+    stage = _STAGE_OF[level]
+    sentences = {}
+    for situation in Situation:
+        cell = table.cell(stage, situation, language)
+        sentences[str(situation)] = {"sentence": cell.sentence, "action": cell.action}
+    return {
+        "level": level,
         "stage": stage,
+        "language": language,
+        "table": {"version": table.version, "texts_sha256": table.texts_hash, "draft": table.is_draft(language)},
         "sentences_by_situation": sentences,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,11 +16,15 @@ from typer.testing import CliRunner
 from packwatch.bundles import BundleError, write_bundle
 from packwatch.cli import app
 from packwatch.evidence.checking import check_evidence
+from packwatch.evidence.collecting import cards
+from packwatch.phrases import TablePhrases
 from packwatch.signing import BundleKey
 from registry.audit import PROGRAM
 from registry.audit_chain import line_of, row_hash
 from registry.errors import NotFoundError
+from registry.response_kinds import Language, Situation, Stage
 from registry.review_records import Attachment
+from registry.trip_records import Trip
 
 from case_stage import NOW, make_case, reviewed
 from tsa_stage import time_stamp_authority
@@ -54,6 +59,26 @@ def case(authority, tmp_path_factory):
     )
     yield made
     made.close()
+
+
+def test_the_cards_tell_what_the_drivers_page_said_at_each_level(tmp_path):
+    made = make_case(tmp_path)
+    made.registry.open_trip(
+        Trip(
+            trip_id="t1",
+            vehicle_id="truck-1",
+            driver_name="Rosa",
+            language=Language.ES,
+            nonce="n",
+            opened_at=NOW - timedelta(hours=2),
+            link_until=NOW,
+        )
+    )
+    (card,) = cards(made.registry.case_file(made.incident_id, NOW))["drivers_page"]
+    made.close()
+    parked = TablePhrases().said(Stage.CRITICAL, Situation.PARKED, Language.ES)
+    assert tuple(card["sentences_by_situation"]["parked"].values()) == parked
+    assert (card["to"], card["table"]["texts_sha256"]) == ("Rosa", TablePhrases().texts_hash)
 
 
 @pytest.fixture(scope="module")
