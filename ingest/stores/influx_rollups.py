@@ -103,12 +103,14 @@ class RollUps:
         with self._lock:
             for entry in entries:
                 batch = entry.received.batch
-                stretches = set((batch.sampled_at_ms[[0, -1]] // STRETCH_MS).tolist())
-                if max(stretches) - min(stretches) > 1:
+                first, last = (int(batch.sampled_at_ms[row]) // STRETCH_MS for row in (0, -1))
+                stretches = {first, last}
+                if last - first > 1:
                     stretches = set((batch.sampled_at_ms // STRETCH_MS).tolist())
+                waiting = self._waiting[batch.unit_id]
                 if batch.frame is None:
-                    withdrawn += [(batch.unit_id, each) for each in stretches - self._waiting[batch.unit_id]]
-                self._waiting[batch.unit_id] |= stretches
+                    withdrawn += [(batch.unit_id, each) for each in stretches - waiting]
+                waiting |= stretches
         if withdrawn:
             lines = [f"rollups,unit={tag_text(unit)} rows=-1i {at * STRETCH_MS}\n" for unit, at in withdrawn]
             self._server.write(self._server.access.database, "".join(lines).encode())
