@@ -111,7 +111,7 @@ def reopen(incident_id: IncidentKey, body: ReopenBody, account: Person, house: H
     operation_id="attachFile",
     response_model=Review,
     responses=problems(403, 404, 409, 413, 422, 503),
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reader), Depends(only_known_parameters)],
     max_body_size=ATTACHMENT_MAX_BYTES,
 )
 async def attach(

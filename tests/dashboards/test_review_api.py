@@ -206,6 +206,7 @@ async def test_other_rules_tell_what_they_would_have_raised(of, incident, clock)
     assert [each["level"] for each in pack["was"]] == ["critical"]
     assert pack["changes"][-1]["level"] == "critical"
     assert pack["changes"][0]["at_ms"] < pack["was"][0]["at_ms"]
+    clock.ms += 1000
     lower = "version = 7\n[ceilings.warning]\nat_c = 45.0\nclears_below_c = 40.0\n"
     answer = await ida.post(f"{incident}/reruns", json={"rules": lower})
     other = (await told(answer))["reruns"][-1]
