@@ -2,10 +2,10 @@
 
 A code comes in one step, no voltage falls with it, and then it is gone, or stays exactly what it is. A fire moves. So
 such a reading counts only from the probe's next one on that is hot and different, or from the row in which a voltage
-falls or others of the pack rise. A next reading after a gap in which the others went on is a new leap: an open probe
-may give several codes. What others read in the row of the leap itself says nothing: loose contacts and coarse steps do
-as much. Where nothing else of the pack is heard of, nobody says that the reading is alone, and it counts at once. Pure
-but for its `states`.
+falls or others of the pack rise. Where the next is far from it both may be codes, and the third counts. A next reading
+after a gap in which the others went on is a new leap: an open probe may give several codes. What others read in the row
+of the leap itself says nothing: loose contacts and coarse steps do as much. Where nothing else of the pack is heard of,
+nobody says that the reading is alone, and it counts at once. Pure but for its `states`.
 
 Packs with a leap are few, so their rows are looked at one after the other.
 """
@@ -31,6 +31,8 @@ _COMPARABLE = 1.6
 """A voltage beyond this factor of its reference is a code. **assumed**"""
 _ALIKE = 1.2
 """References of one pack differ by less. **assumed**"""
+_APART_C = 50.0
+"""Two readings running that are further apart may be two codes. **assumed**"""
 _FEWEST = 3
 """Of fewer there is no median: their own changes count."""
 _SLICE_MS = 600_000
@@ -107,7 +109,7 @@ def _take(
     falls: bool,
 ) -> Mask:
     """(T,) what of one row does not count."""
-    leap_c, base_c = states.leap_c[slot], states.leap_base_c[slot]  # views
+    leap_c, base_c, apart = states.leap_c[slot], states.leap_base_c[slot], states.leapt_apart[slot]  # views
     late = t_ms < newest_before_ms
     waits = np.isfinite(leap_c)
     new = leaps & ~waits & (measured | late)
@@ -115,7 +117,11 @@ def _take(
     moves = falls or (waits.any() and _others_rise(reading_c[others] - base_c[others], rule))
 
     follows = late | (measured & (lately | ~(measured & lately).any()))
-    ends = waits & ((measured & ~hot) | (hot & ((follows & (reading_c != leap_c)) | moves)))
+    moved_c = np.abs(reading_c - leap_c)
+    confirms = follows & (moved_c > 0) & ((moved_c < _APART_C) | (apart & (not late)))
+    ends = waits & ((measured & ~hot) | (hot & (confirms | moves)))
+    apart[measured] = (waits & follows & (apart | (moved_c >= _APART_C)))[measured]
+    apart[ends] = False
     leap_c[ends] = np.nan
     heard = measured | lately
     begins = (new & (not falls) & (heard.sum() > heard)) | (waits & measured & ~ends)

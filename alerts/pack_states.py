@@ -51,8 +51,9 @@ class PackStates:
         """Each probe's latest live reading."""
         self.rise_ms = np.zeros((n, t), np.int32)
         """How long the probe has been rising at the runaway rule's rate, up to its latest reading; 0 = it is not."""
-        self.leap_c = np.full((n, t), np.nan, np.float32)
-        """Where the probe leapt to alone, while that does not count yet; NaN = it did not."""
+        self.leap_c, self.leapt_apart = np.full((n, t), np.nan, np.float32), np.zeros((n, t), bool)
+        """Where the probe leapt to alone, while that does not count yet; NaN = it did not. And whether it has read two
+        such values, so far apart that both may be codes."""
         self.leap_base_c = np.full((n, t), np.nan, np.float32)
         """What the others read then, or as the present ten minutes began."""
         self.above = np.zeros((n, c, t), bool)

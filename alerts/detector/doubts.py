@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from alerts.detector.rules import DetectorRules
     from alerts.detector.states import Columns
 
-FURTHEST_C = 20.0
-"""degC. No instrument is doubted by more, so a pack further below a ceiling than this needs no look. **Assumed**."""
+_FURTHEST_C = 20.0
+"""degC. No instrument is doubted by more. **Assumed**."""
 _SIGMAS = np.float32(2.66)
 """Times the mean change from reading to reading: three standard deviations, of which that is 1.13."""
 
@@ -35,5 +35,5 @@ def doubt_c(c: Columns, rules: DetectorRules) -> Floats:
     calm = known[:, None] & (c.short_c < stands_out_c) & ~c.died
     jumped_c = np.where(np.isfinite(c.sound_s), np.maximum(c.offset_c, 0), 0) + np.maximum(c.jump_c, 0)
     doubted_c = jumped_c + _SIGMAS * c.probe_noise_c + resolution(c)[:, None]
-    doubted: Floats = np.where(calm, np.minimum(doubted_c, np.float32(FURTHEST_C)), np.float32(0))
+    doubted: Floats = np.where(calm, np.minimum(doubted_c, np.float32(_FURTHEST_C)), np.float32(0))
     return doubted

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alerts.detector.grading import caution, grade_all
+from alerts.detector.grading import caution, grade_all, lasting_rise_c
 from alerts.detector.kinds import Grade
 from alerts.detector.lanes import any_in_row
 from registry.kinds import Level
@@ -98,7 +98,7 @@ def _rank_by(c: Columns, rules: DetectorRules, *, ease: float) -> Ranks:
 
 def quick_rank(c: Columns, rules: DetectorRules, quick: Grades, careful: Floats) -> Ranks:
     """(B,) by what rises within a minute: judged in each row."""
-    lower_c = np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6)) * careful[:, None]
+    lower_c = lasting_rise_c(c) * careful[:, None]
     best = _highest(quick)
     rank = np.where(best >= Grade.CLEAR, Level.WATCH.rank, 0)
     above_c = np.minimum(c.residual_c, c.residual_c - c.step_c) * careful[:, None]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alerts.detector.jumps import SUPPORT_S
 from alerts.detector.kinds import Fault, Grade
 from alerts.detector.lanes import any_in_row, count_in_row
 from alerts.detector.readings import resolution
@@ -74,10 +75,21 @@ def grade(value: Floats, scale: Floats, rules: GradeRules) -> Grades:
     return graded
 
 
+def lasting_rise_c(c: Columns) -> Floats:
+    """(B, T) the lowest of the latest three rises, since a loose contact may read high twice.
+
+    Of the latest two where a voltage moved with them: then it is no contact.
+    """
+    alone_c = np.minimum(np.minimum(c.quick_c, c.quick_was_c), c.quick_third_c)
+    moved = (c.moved_s <= np.float32(SUPPORT_S))[:, None]
+    lasting_c: Floats = np.where(moved, np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6)), alone_c)
+    return lasting_c
+
+
 def grade_quick(c: Columns, rules: DetectorRules, careful: Floats) -> Grades:
-    """(B, T) the lower of the latest two rises counts, so that one reading alone is none."""
+    """(B, T) by what lasts of a rise."""
     quick = rules.quick
-    lower_c = np.minimum(c.quick_c, c.quick_was_c / np.float32(0.6))
+    lower_c = lasting_rise_c(c)
     coarse = lower_c >= (np.float32(quick.resolutions) * resolution(c))[:, None]
     return np.where(coarse, grade(lower_c * careful[:, None], c.probe_noise_c, quick.grades), np.int8(0))
 

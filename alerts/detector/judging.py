@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from alerts.detector.doubts import FURTHEST_C, doubt_c
+from alerts.detector.doubts import doubt_c
 from alerts.detector.evidence import Snapshot
 from alerts.detector.filters import share
 from alerts.detector.forecast import forecast_s
@@ -51,6 +51,7 @@ _OF_EACH_ROW = (
     "step_c",
     "quick_c",
     "quick_was_c",
+    "quick_third_c",
     "jump_c",
     "jump_s",
     "volt_low",
@@ -100,7 +101,7 @@ def judge(
 
     A row older than its slot's newest, or that measured nothing, changes nothing and has the level that stands.
     How rows were cut into calls changes nothing, and no pack changes another's judgement.
-    ceiling_c: readings at or above it are doubted in packs whose median probe is less than that, and not far from it.
+    ceiling_c: readings at or above it are doubted in packs whose median probe is less than that.
     Raises ValueError when the channels are not those of `states`.
     """
     if (rows.temperatures_c.shape[1], rows.voltages_v.shape[1]) != states.layout:
@@ -130,7 +131,7 @@ def judge(
                 _take_step(c, rules, _step_of(rows, at))
                 rank[at] = c.held
                 fault[at] = c.fault
-                warm = np.flatnonzero((c.base_c >= np.float32(ceiling_c - FURTHEST_C)) & (c.base_c < ceiling_c))
+                warm = np.flatnonzero(any_in_row(c.last_c >= np.float32(ceiling_c)) & (c.base_c < ceiling_c))
                 if len(warm):
                     doubt[going_on[warm] + k] = doubt_c(c.take(warm), rules)
                 standing = np.flatnonzero(c.held)

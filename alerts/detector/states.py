@@ -93,6 +93,8 @@ class Columns:
     """(B, T) latest rise above `before_c`."""
     quick_was_c: NDArray[np.float32] = field(metadata=_probe())
     """(B, T) the one before it."""
+    quick_third_c: NDArray[np.float32] = field(metadata=_probe())
+    """(B, T) and the one before that."""
     short_c: NDArray[np.float32] = field(metadata=_probe(np.nan))
     """(B, T) mean residual of the spatial window."""
     long_c: NDArray[np.float32] = field(metadata=_probe(np.nan))

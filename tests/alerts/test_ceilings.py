@@ -37,6 +37,8 @@ class PlainProbe:
     coolest_c: float = nan
     leapt_to_c: float | None = None
     """Alone, while it does not count yet."""
+    apart: bool = False
+    """And then read something far from it."""
     base_c: float | None = None
     """What it read when another probe leapt alone."""
 
@@ -129,9 +131,13 @@ class PlainPack:
         for (probe, c), fresh, near, waits, begun in zip(paired, new, lately, waited, begins, strict=True):
             follows = late or (fresh and (near or not goes_on))
             back = fresh and c < hottest_c
-            counts = c >= hottest_c and (moves or (follows and c != probe.leapt_to_c))
+            moved_c = abs(c - probe.leapt_to_c) if waits else nan
+            confirms = follows and moved_c > 0 and (moved_c < 50 or (probe.apart and not late))
+            counts = c >= hottest_c and (moves or confirms)
+            if fresh:
+                probe.apart = waits and follows and (probe.apart or moved_c >= 50)
             if waits and (back or counts):
-                probe.leapt_to_c = None
+                probe.leapt_to_c, probe.apart = None, False
             elif (waits and fresh) or (begun and not falls and heard > (fresh or near)):
                 probe.leapt_to_c = c
         begun = any(b and p.leapt_to_c is not None for p, b in zip(self.probes, begins, strict=True))

@@ -104,6 +104,16 @@ def test_a_coarse_contact_that_flickers_warns_nobody_and_a_rise_that_goes_on_doe
     assert run(*flickers(1, 3, 5, 7, 9, 11)).first_s(WARNING) <= 9050
 
 
+def test_a_loose_contact_that_reads_high_twice_warns_nobody():
+    time_s, readings_c = calm(3.0)
+    readings_c[900:904, 3] += np.array([1.5, 4.3, 4.0, -2.0], np.float32)
+    assert run(time_s, readings_c).rank.max() < WARNING
+
+
+def test_a_jump_of_a_probe_that_flickers_is_no_heat_that_goes_on():
+    assert run(*flickers(*[-1] * 5, 0, *[7, 9, 8] * 20)).rank.max() < WARNING
+
+
 @pytest.mark.parametrize(("by_c", "rank"), [(2.0, WATCH), (4.0, WARNING)])
 def test_a_probe_of_1_degc_warns_from_three_steps_on(by_c, rank):
     time_s, readings_c = calm(24.0, **MINUTE)
