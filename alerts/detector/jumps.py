@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from alerts.detector.spatial import Residuals
     from alerts.detector.states import Columns
 
+_CODE_C = 20.0
+"""degC. A step of so much may be to a code: as alerts/rules.py's leap. **assumed**"""
 _LEAST_C = 0.3
 """degC. Less after a jump is no heat that goes on. **assumed**"""
 _SPIKE_NOISE_C = 1.0
@@ -55,7 +57,9 @@ def set_jumps_aside(c: Columns, rules: FaultRules, residuals: Residuals, dt_s: F
         np.maximum(np.float32(rules.jump_goes_on) * size_c, 5 * noise_c),
         np.maximum(np.float32(_FLICKER_STEPS) * res, np.float32(_LEAST_C)),
     )
-    goes_on = pending & seen & (sign > 0) & (onward_c >= least_c) & (step_c > 0)
+    # What leaps on may be a code of a probe that had jumped: it goes on when a second reading is as high.
+    goes_on = pending & seen & (sign > 0) & (onward_c >= least_c)
+    goes_on &= np.where(quick_c >= least_c, onward_c >= np.float32(0.5) * quick_c, (step_c > 0) & (step_c < _CODE_C))
     returns = pending & seen & (onward_c <= -np.float32(0.5) * size_c) & (step_c * sign <= -np.float32(0.3) * size_c)
     gradual = np.abs(step_c) < np.float32(0.3) * size_c
     cools = pending & seen & (sign > 0) & gradual & (since_s >= 30)

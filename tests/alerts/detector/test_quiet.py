@@ -110,6 +110,10 @@ def test_a_loose_contact_that_reads_high_twice_warns_nobody():
     assert run(time_s, readings_c).rank.max() < WARNING
 
 
+def test_a_code_just_after_a_jump_makes_it_no_heat():
+    assert run(*flickers(7, 7, 60, *[7] * 60)).rank.max() < WARNING
+
+
 def test_a_jump_of_a_probe_that_flickers_is_no_heat_that_goes_on():
     assert run(*flickers(*[-1] * 5, 0, *[7, 9, 8] * 20)).rank.max() < WARNING
 
