@@ -46,7 +46,6 @@ _OF_EACH_ROW = (
     "last_c",
     "age_s",
     "still_s",
-    "base_then_c",
     "probe_noise_c",
     "step_c",
     "quick_c",

@@ -164,3 +164,25 @@ def test_packs_that_measure_everything_are_judged_as_all_others_are(monkeypatch)
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
     for name in NAMES:
         np.testing.assert_array_equal(getattr(fast.columns(), name), getattr(slow.columns(), name), err_msg=name)
+
+
+def test_a_probe_that_stood_still_across_a_silence_is_stuck_whatever_packs_are_beside():
+    time_s, readings_c = calm(6.0)
+    readings_c -= (np.clip((time_s - 7200) / 14_400, 0, 1) * 8).astype(np.float32)[:, None]
+    readings_c = np.round(readings_c)
+    readings_c[time_s >= 7200, 3] = readings_c[time_s >= 7200, 3][0] + 1  # it changed while nobody heard it
+    heard = (time_s < 6630) | (time_s >= 7200)  # its minutes end at other rows than those of the others
+    stuck = rows_of(time_s[heard], readings_c[heard])
+    alone = run(time_s[heard], readings_c[heard])
+    others = [rows_of(*calm(6.0, seed=slot), slot=slot) for slot in (1, 2, 3)]  # heard all the time
+    together = dataclasses.replace(
+        stuck,
+        **{
+            name: np.concatenate([getattr(rows, name) for rows in (stuck, *others)])
+            for name in ("slot", "sampled_at_ms", "temperatures_c", "voltages_v")
+        },
+    )
+    judged = judge(states_for(together, packs=4), RULES, together)
+    assert Fault.STUCK in alone.judgement.fault[:, 3]
+    np.testing.assert_array_equal(judged.fault[: heard.sum()], alone.judgement.fault)
+    np.testing.assert_array_equal(judged.rank[: heard.sum()], alone.rank)
