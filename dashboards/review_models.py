@@ -6,11 +6,10 @@ from pydantic import Field
 
 from dashboards.bodies import Identifier
 from dashboards.models import Milliseconds, Model
+from dashboards.parameters import TIME_MAX_MS
 from dashboards.timeline import ItemKind
 from registry.review_records import CauseClass, EntryKind, ReviewState
 
-TIME_MAX_MS = 4_102_444_800_000
-"""2100-01-01: beyond it a time is a mistake, such as one in microseconds. **assumed**"""
 Moment = Annotated[int, Field(ge=0, le=TIME_MAX_MS)]
 Words = Annotated[str, Field(max_length=10_000)]
 RULES_MAX_CHARACTERS = 48_000

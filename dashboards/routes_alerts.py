@@ -5,21 +5,19 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from fastapi import Path as PathParameter
 
 from dashboards.acting import hand_of
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.bodies import Acknowledge, Close, Shelve, Version
 from dashboards.context import Context, House
 from dashboards.models import Alert, AlertEvent
+from dashboards.parameters import AlertKey
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from registry.errors import RefusedError
 from registry.records import Alert as AlertRecord
 
 router = APIRouter(prefix="/api", tags=["alerts"])
-
-AlertKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 @router.get(

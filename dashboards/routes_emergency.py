@@ -1,11 +1,9 @@
 """The papers of an emergency: whom to call, the sheet for those who come, and the reports that authorities are owed."""
 
 from datetime import timedelta
-from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi import Path as PathParameter
 
 from dashboards.acting import hand_of
 from dashboards.answers import json_answer, problems
@@ -14,6 +12,7 @@ from dashboards.context import Context, House
 from dashboards.duties import ReportRow, check_step, checklist
 from dashboards.emergency_models import DutyChecklist, EmergencySheet, SheetLink
 from dashboards.emergency_sheet import sheet
+from dashboards.parameters import AlertKey, IncidentKey
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from dashboards.signed_links import LinkRefusedError
@@ -31,9 +30,6 @@ SHEET_LIFE = timedelta(hours=24)
 """**assumed**: a fire service's shift; whoever needs it longer gets another one."""
 SCHEME = "Sheet "
 """Of the Authorization header: no browser sends it by itself."""
-
-IncidentKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-AlertKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 @router.get(

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from fastapi import Path as PathParameter
 
 from dashboards.acting import hand_of
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.bodies import Call, Close, HandOver, Remark, Version
 from dashboards.context import Context, House
 from dashboards.incident_models import Incident, IncidentEvent, PersonHere, ReignitionWatch
+from dashboards.parameters import IncidentKey
 from dashboards.rows import alert_row, to_ms, to_ms_or_none
 from dashboards.sessions import Person, reader
 from registry.errors import RefusedError
@@ -22,7 +22,6 @@ from registry.roles import acting_role
 
 router = APIRouter(prefix="/api", tags=["incidents"])
 
-IncidentKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _STEP = problems(403, 404, 409, 422)
 
 

@@ -8,6 +8,7 @@ from dashboards.answers import only_known_parameters, problems
 from dashboards.bodies import Enrolment
 from dashboards.context import House
 from dashboards.models import Alert, BrokerLogin, Enrolled, MqttAddress
+from dashboards.parameters import IncidentKey
 from dashboards.sessions import local_program
 from registry.audit import PROGRAM
 from registry.enrolment import Enrolment as EnrolmentRecord
@@ -35,7 +36,7 @@ async def enrol(body: Enrolment, house: House) -> Enrolled:
 
 
 @router.get("/incidents/{incident_id}/bundle", operation_id="getEvidenceBundleLocally", responses=problems(404, 503))
-async def bundle(incident_id: routes_review.IncidentKey, house: House) -> Response:
+async def bundle(incident_id: IncidentKey, house: House) -> Response:
     """An incident's evidence bundle."""
     return await routes_review.make_bundle(incident_id, PROGRAM, house)
 

@@ -10,13 +10,13 @@ from typing import Annotated, BinaryIO
 import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.context import Context, House
 from dashboards.models import PackDetail, PackJudgement, PackRecord, PackSeries
 from dashboards.pack_history import read_pack
+from dashboards.parameters import Instant, PackKey
 from dashboards.ports import FileFormat, Span
 from dashboards.rows import alert_row
 from dashboards.sessions import reader
@@ -25,20 +25,11 @@ from registry.errors import NotFoundError
 router = APIRouter(prefix="/api", tags=["packs"], dependencies=[Depends(reader)])
 
 UNIT_PREFIX = "unit:"
-TIME_MAX_MS = 4_102_444_800_000
-"""2100-01-01: beyond it a time is a mistake, such as one in microseconds. **assumed**"""
 DEFAULT_SPAN_MS = 3_600_000
 ALERTS_SHOWN = 200
 _PIECE_BYTES = 256 * 1024
 
-PackKey = Annotated[
-    str,
-    PathParameter(
-        pattern=r"^(unit:)?[A-Za-z0-9_-]{1,64}$", description="A pack's id, or `unit:ID`", examples=["pack-07"]
-    ),
-]
 PackQuery = Annotated[str, Query(pattern=r"^(unit:)?[A-Za-z0-9_-]{1,64}$", examples=["pack-07"])]
-Instant = Annotated[int, Query(ge=0, le=TIME_MAX_MS, description="ms UTC", examples=[1796112000000])]
 
 
 @router.get("/packs/{pack_id}", operation_id="getPack", response_model=PackDetail, responses=problems(404))

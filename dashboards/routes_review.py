@@ -19,6 +19,7 @@ from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.attachments import ATTACHMENT_MAX_BYTES, KeptFile
 from dashboards.bodies import Version
 from dashboards.context import Context, House
+from dashboards.parameters import EntryKey, IncidentKey
 from dashboards.ports import ReviewHouse
 from dashboards.review_models import CauseBody, EntryBody, ReopenBody, RerunBody, Review
 from dashboards.rows import to_ms, to_ms_or_none
@@ -38,8 +39,6 @@ _PIECE_BYTES = 256 * 1024
 _AROUND = timedelta(days=1)
 _STEP = problems(403, 404, 409, 422)
 
-IncidentKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-EntryKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 FileKey = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 
 

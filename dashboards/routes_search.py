@@ -10,8 +10,8 @@ from dashboards.context import House
 from dashboards.hot_packs import hot_packs
 from dashboards.incident_models import Incident
 from dashboards.models import HotPack, TripOfPack
+from dashboards.parameters import TIME_MAX_MS, Instant, PackKey
 from dashboards.routes_incidents import incident_rows
-from dashboards.routes_packs import TIME_MAX_MS, Instant, PackKey
 from dashboards.rows import to_ms, to_ms_or_none
 from dashboards.sessions import reader
 from registry.kinds import Chemistry

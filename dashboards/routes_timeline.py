@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from fastapi import Path as PathParameter
 
 from dashboards.answers import json_answer, only_known_parameters, problems
 from dashboards.context import Context, House
 from dashboards.pack_history import read_pack
-from dashboards.review_models import TIME_MAX_MS, Timeline
+from dashboards.parameters import IncidentKey, Instant
+from dashboards.review_models import Timeline
 from dashboards.rows import to_ms as ms_of
 from dashboards.sessions import reader
 from dashboards.timeline import ItemKind, timeline
@@ -22,9 +22,6 @@ SPAN_MAX_MS = 366 * 86_400_000
 PACKS_DRAWN = 8
 FIXES_TOLD = 500
 ITEMS_MAX = 1_000
-
-IncidentKey = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Instant = Annotated[int, Query(ge=0, le=TIME_MAX_MS, description="ms UTC")]
 
 
 @router.get(
